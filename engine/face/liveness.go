@@ -64,16 +64,48 @@ func (a *Analyser) Liveness(ctx context.Context, p *picture.Picture, f *Face) (L
 			return Liveness{}, err
 		}
 	}
-	switch {
-	case l.ContextRatio < cal.MinContext:
-	case l.Live >= cal.Live:
-		l.Verdict = Live
-	case l.Live < cal.Attack:
-		l.Verdict = Attack
-	default:
-		l.Verdict = Unsure
+	if l.ContextRatio >= cal.MinContext {
+		l.Verdict = a.verdict(l.Live)
 	}
 	return l, nil
+}
+
+func (a *Analyser) verdict(live float64) Verdict {
+	switch cal := &a.calibration.Liveness; {
+	case live >= cal.Live:
+		return Live
+	case live < cal.Attack:
+		return Attack
+	}
+	return Unsure
+}
+
+// Fuse joins the frames of one capture: the means of the assessable ones, or
+// not assessable where none is. Good frames do not outvote an attack: with one
+// among them the verdict is unsure at best.
+func (a *Analyser) Fuse(frames []Liveness) Liveness {
+	if len(frames) == 1 {
+		return frames[0]
+	}
+	out := Liveness{Verdict: NotAssessable, Threshold: a.calibration.Liveness.Live}
+	n, attacked := 0.0, false
+	for _, f := range frames {
+		if f.Verdict == NotAssessable {
+			out.ContextRatio = max(out.ContextRatio, f.ContextRatio)
+			continue
+		}
+		n++
+		attacked = attacked || f.Verdict == Attack
+		out.Live, out.Spoof2D, out.Spoof3D = out.Live+f.Live, out.Spoof2D+f.Spoof2D, out.Spoof3D+f.Spoof3D
+		out.ContextRatio = max(out.ContextRatio, f.ContextRatio)
+	}
+	if n > 0 {
+		out.Live, out.Spoof2D, out.Spoof3D = out.Live/n, out.Spoof2D/n, out.Spoof3D/n
+		if out.Verdict = a.verdict(out.Live); attacked && out.Verdict == Live {
+			out.Verdict = Unsure
+		}
+	}
+	return out
 }
 
 // inside shifts a rectangle about cx, cy into the picture and cuts it to whole

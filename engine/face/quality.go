@@ -49,6 +49,11 @@ const (
 	minEyesOpen                                    = 0.5
 )
 
+// QualityNames lists the measures, in the order to read them.
+func QualityNames() []string {
+	return []string{InterEyeDistance, HeadSize, PoseYaw, PosePitch, PoseRoll, Sharpness, IlluminationRange, UnderExposure, OverExposure, EyesOpen}
+}
+
 // Quality measures a face.
 func (a *Analyser) Quality(ctx context.Context, p *picture.Picture, f *Face) (Quality, error) {
 	aligned, err := f.align(p)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	"image/png"
 	"io"
 	"math"
@@ -204,14 +203,22 @@ func fromImage(ctx context.Context, m image.Image) (*Picture, error) {
 			for s := m.Pix[m.PixOffset(b.Min.X, y):][:4*b.Dx()]; len(s) > 0; s, d = s[4:], d[3:] {
 				a := int(s[3])
 				for c := range 3 {
-					d[c] = byte((int(s[c])*a + 255*(255-a) + 127) / 255)
+					d[c] = overWhite(s[c], a)
 				}
 			}
 		case *image.YCbCr:
-			for x := b.Min.X; x < b.Max.X; x++ {
+			for x := b.Min.X; x < b.Max.X; x, d = x+1, d[3:] {
 				yi, ci := m.YOffset(x, y), m.COffset(x, y)
-				d[0], d[1], d[2] = color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci])
-				d = d[3:]
+				d[0], d[1], d[2] = studioRGB(m.Y[yi], m.Cb[ci], m.Cr[ci])
+			}
+		case *image.NYCbCrA:
+			for x := b.Min.X; x < b.Max.X; x, d = x+1, d[3:] {
+				yi, ci := m.YOffset(x, y), m.COffset(x, y)
+				d[0], d[1], d[2] = studioRGB(m.Y[yi], m.Cb[ci], m.Cr[ci])
+				a := int(m.A[m.AOffset(x, y)])
+				for c := range 3 {
+					d[c] = overWhite(d[c], a)
+				}
 			}
 		default:
 			for x := b.Min.X; x < b.Max.X; x++ {
@@ -222,6 +229,18 @@ func fromImage(ctx context.Context, m image.Image) (*Picture, error) {
 		}
 	}
 	return p, nil
+}
+
+func overWhite(v byte, a int) byte { return byte((int(v)*a + 255*(255-a) + 127) / 255) }
+
+// studioRGB converts the YCbCr of a lossy WebP: BT.601 with luma from 16 to 235
+// (RFC 9649, 2.5), where image/color takes JPEG's 0 to 255.
+func studioRGB(y, cb, cr byte) (r, g, b byte) {
+	// 16.16 fixed point: 255/219 for luma, 255/224 × the matrix for chroma.
+	l := 76309*(int(y)-16) + 1<<15
+	u, v := int(cb)-128, int(cr)-128
+	clip := func(v int) byte { return byte(max(0, min(v>>16, 255))) }
+	return clip(l + 104597*v), clip(l - 25675*u - 53279*v), clip(l + 132201*u)
 }
 
 // buffer takes memory for pixels that the caller writes in full.

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gatehouse/engine/picture"
+)
+
+// problem is an error as JSON (the members of RFC 9457 that apply).
+type problem struct {
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	File   string `json:"file,omitempty"`
+	Exit   int    `json:"exit_code"`
+}
+
+// fail prints an error as one sentence on stderr, with --json also as an
+// object, and gives the exit code.
+func (c *call) fail(err error, file string) int {
+	p := describe(err)
+	if p.File == "" {
+		p.File = file
+	}
+	fmt.Fprintf(c.err, "gatehouse: %s\n", p.Detail)
+	if c.json || c.jsonl {
+		c.print(map[string]problem{"error": p})
+	}
+	return p.Exit
+}
+
+func describe(err error) problem {
+	p := problem{Title: "failure", Detail: err.Error(), Exit: exitFailure}
+	var in *inputError
+	if errors.As(err, &in) {
+		p.Title, p.File, p.Exit = "input refused", in.file, exitRefused
+	}
+	if errors.Is(err, context.Canceled) {
+		p.Title, p.Detail = "interrupted", "interrupted before it was done"
+	}
+	return p
+}
+
+// print writes a value as JSON: indented, or with --jsonl on one line.
+func (c *call) print(v any) {
+	enc := json.NewEncoder(c.out)
+	enc.SetEscapeHTML(false)
+	if !c.jsonl {
+		enc.SetIndent("", "  ")
+	}
+	if err := enc.Encode(v); err != nil {
+		fmt.Fprintf(c.err, "gatehouse: the result cannot be printed: %v\n", err)
+		c.exit = exitFailure
+	}
+}
+
+// refusal is the error of a file in a batch.
+type refusal struct {
+	File  string  `json:"file"`
+	Error problem `json:"error"`
+}
+
+// batch runs one function over many files, several at a time, and prints the
+// results in order. A bad file does not stop it; the end says how many were.
+func batch[T any](ctx context.Context, c *call, files []string, parallel int, do func(context.Context, string) (T, error), human func(T)) error {
+	if len(files) == 0 {
+		return fmt.Errorf("%w: it needs at least one file", errUsage)
+	}
+	type outcome struct {
+		v   T
+		err error
+	}
+	results := make([]chan outcome, len(files))
+	for i := range results {
+		results[i] = make(chan outcome, 1)
+	}
+	slots := make(chan struct{}, max(1, parallel))
+	go func() {
+		for i, f := range files {
+			slots <- struct{}{}
+			go func() {
+				defer func() { <-slots }()
+				v, err := do(ctx, f)
+				results[i] <- outcome{v, err}
+			}()
+		}
+	}()
+	bad := 0
+	var all []any
+	for i, f := range files {
+		r := <-results[i]
+		if errors.Is(r.err, context.Canceled) {
+			return r.err
+		}
+		var line any = r.v
+		if r.err != nil {
+			bad++
+			p := describe(r.err)
+			c.exit = max(c.exit, p.Exit)
+			fmt.Fprintf(c.err, "gatehouse: %s\n", p.Detail)
+			line = refusal{f, p}
+		}
+		switch {
+		case c.jsonl:
+			c.print(line)
+		case c.json:
+			all = append(all, line)
+		case r.err == nil:
+			human(r.v)
+		}
+	}
+	if c.json && !c.jsonl {
+		if len(all) == 1 {
+			c.print(all[0])
+		} else {
+			c.print(all)
+		}
+	}
+	if bad > 0 {
+		if len(files) > 1 {
+			fmt.Fprintf(c.err, "gatehouse: %d of %d files failed\n", bad, len(files))
+		}
+		return errReported
+	}
+	return nil
+}
+
+// refused turns a picture's own errors into an input error with the file's
+// name and a remedy.
+func refused(file string, err error) error {
+	if !picture.Refused(err) {
+		return err
+	}
+	remedy := ""
+	switch {
+	case errors.Is(err, picture.ErrEmpty):
+		remedy = "; copy it again"
+	case errors.Is(err, picture.ErrUnsupported):
+		remedy = "; save it as JPEG, PNG or WebP"
+	case errors.Is(err, picture.ErrTooLarge):
+		remedy = "; save it smaller"
+	case errors.Is(err, picture.ErrTruncated), errors.Is(err, picture.ErrCorrupt):
+		remedy = "; copy it again or take another picture"
+	}
+	return &inputError{file, fmt.Errorf("%w%s", err, remedy)}
+}
+
+// tick is a passed mark for tables.
+func tick(ok bool) string {
+	if ok {
+		return "passed"
+	}
+	return "FAILED"
+}
+
+func row(w *strings.Builder, name, value, rest string) {
+	fmt.Fprintf(w, "  %-34s %-22s %s\n", name, value, rest)
+}
