@@ -13,6 +13,43 @@ const (
 	impossible       = -1e9
 )
 
+// likeness[a][b] is how much of the evidence for a character a goes to b where
+// only b may stand: the network's doubts between glyphs that OCR-B draws alike.
+// Weights are ours; without them a 0 where only letters may stand left the
+// choice to noise.
+var likeness = func() (l [mrz.Symbols][mrz.Symbols]float32) {
+	for _, p := range []struct {
+		digit   byte
+		letters string // the likeliest first
+	}{{'0', "ODQ"}, {'1', "IL"}, {'2', "Z"}, {'4', "A"}, {'5', "S"}, {'6', "G"}, {'7', "T"}, {'8', "B"}} {
+		for i := range len(p.letters) {
+			d, c := mrz.Index(p.digit), mrz.Index(p.letters[i])
+			l[c][d] = 0.9
+			if l[d][c] = 0.9; i > 0 {
+				l[d][c] = 0.05
+			}
+		}
+	}
+	return l
+}()
+
+// under gives the probabilities of the characters in a set, with what the
+// others stand for.
+func under(set mrz.Set, p *[1 + mrz.Symbols]float32) (out mrz.Probabilities) {
+	copy(out[:], p[1:])
+	for a := range mrz.Symbols {
+		if set.Has(a) || p[1+a] < probabilityFloor {
+			continue
+		}
+		for b, w := range likeness[a] {
+			if w > 0 && set.Has(b) {
+				out[b] += w * p[1+a]
+			}
+		}
+	}
+	return out
+}
+
 // decoded is one line under a grammar.
 type decoded struct {
 	text string
@@ -48,11 +85,17 @@ func (e emission) decode(grammar []mrz.Set) (d decoded, ok bool) {
 	fromBlank := make([]int8, steps*n)         // how the blank of (t, k) was reached: 0 from itself
 	top := make([]int, n)
 	start := 0.0
-	var lp [1 + symbols]float64
+	logs := make(map[mrz.Set]*[symbols]float64) // of the step's characters, by set
+	for _, set := range grammar {
+		logs[set] = new([symbols]float64)
+	}
 	for t := range steps {
-		for i, p := range e[t] {
-			lp[i] = math.Log(max(float64(p), probabilityFloor))
+		for set, lp := range logs {
+			for c, p := range under(set, &e[t]) {
+				lp[c] = math.Log(max(float64(p), probabilityFloor))
+			}
 		}
+		blankLog := math.Log(max(float64(e[t][0]), probabilityFloor))
 		for k := range n {
 			top[k] = 0
 			for c := 1; c < symbols; c++ {
@@ -74,6 +117,7 @@ func (e emission) decode(grammar []mrz.Set) (d decoded, ok bool) {
 					}
 				}
 			}
+			lp := logs[grammar[k]]
 			for c := range symbols {
 				if !grammar[k].Has(c) {
 					next[k][c] = impossible
@@ -94,7 +138,7 @@ func (e emission) decode(grammar []mrz.Set) (d decoded, ok bool) {
 				if chars[k][c] >= best {
 					best, from = chars[k][c], stay
 				}
-				next[k][c] = best + lp[1+c]
+				next[k][c] = best + lp[c]
 				fromChar[t*n+k][c] = from
 			}
 		}
@@ -103,16 +147,17 @@ func (e emission) decode(grammar []mrz.Set) (d decoded, ok bool) {
 				blanks[k] = v
 				fromBlank[t*n+k] = int8(1 + top[k])
 			}
-			blanks[k] += lp[0]
+			blanks[k] += blankLog
 		}
-		start += lp[0]
+		start += blankLog
 		chars, next = next, chars
 	}
-	return e.trace(chars[n-1][:], blanks[n-1], fromChar, fromBlank, n)
+	return e.trace(grammar, chars[n-1][:], blanks[n-1], fromChar, fromBlank)
 }
 
 // trace walks the best path back and gathers what each position saw.
-func (e emission) trace(last []float64, lastBlank float64, fromChar [][mrz.Symbols]int8, fromBlank []int8, n int) (d decoded, ok bool) {
+func (e emission) trace(grammar []mrz.Set, last []float64, lastBlank float64, fromChar [][mrz.Symbols]int8, fromBlank []int8) (d decoded, ok bool) {
+	n := len(grammar)
 	best := 0
 	for c, v := range last {
 		if v > last[best] {
@@ -135,7 +180,7 @@ func (e emission) trace(last []float64, lastBlank float64, fromChar [][mrz.Symbo
 			continue
 		}
 		text[k] = mrz.Alphabet[current]
-		for i, p := range e[t][1:] {
+		for i, p := range under(grammar[k], &e[t]) {
 			d.alternatives[k][i] = max(d.alternatives[k][i], p)
 		}
 		if from := fromChar[t*n+k][current]; from != -1 {

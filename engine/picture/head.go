@@ -88,6 +88,9 @@ func webpHead(data []byte) (head, error) {
 	if size+8 > int64(len(data)) {
 		return h, fmt.Errorf("%w: %d of %d bytes are there", ErrTruncated, len(data), size+8)
 	}
+	if size < 4 {
+		return h, fmt.Errorf("%w: its size ends before its name", ErrCorrupt)
+	}
 	rest := data[12 : size+8]
 	canvas := [2]int{}
 	found := false
@@ -102,6 +105,9 @@ func webpHead(data []byte) (head, error) {
 		case "VP8X":
 			if n < 10 {
 				return h, fmt.Errorf("%w: short VP8X", ErrCorrupt)
+			}
+			if canvas != [2]int{} { // the decoder would take memory by the first
+				return h, fmt.Errorf("%w: two canvases", ErrCorrupt)
 			}
 			canvas = [2]int{1 + int24(body[4:]), 1 + int24(body[7:])}
 			h.frames = h.frames || body[0]&2 != 0

@@ -37,6 +37,9 @@ static void on_error(j_common_ptr c) {
   case JERR_INPUT_EMPTY:
     fail(c, GH_TRUNCATED);
     break;
+  case JERR_IMAGE_TOO_BIG:
+    fail(c, GH_TOO_LARGE);
+    break;
   case JERR_BAD_PRECISION:
   case JERR_SOF_UNSUPPORTED:
   case JERR_CONVERSION_NOTIMPL:

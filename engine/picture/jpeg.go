@@ -44,6 +44,8 @@ func jpegError(code C.int, message []C.char) error {
 		return nil
 	case C.GH_TRUNCATED:
 		return fmt.Errorf("%w: %s", ErrTruncated, text)
+	case C.GH_TOO_LARGE:
+		return fmt.Errorf("%w: %s", ErrTooLarge, text)
 	case C.GH_UNSUPPORTED:
 		return fmt.Errorf("%w that can be read: %s", ErrUnsupported, text)
 	}

@@ -1,7 +1,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GH_OK = 0, GH_CORRUPT = 1, GH_TRUNCATED = 2, GH_STOPPED = 3, GH_UNSUPPORTED = 4 };
+enum { GH_OK = 0, GH_CORRUPT = 1, GH_TRUNCATED = 2, GH_STOPPED = 3, GH_UNSUPPORTED = 4, GH_TOO_LARGE = 5 };
 
 // gh_jpeg_size reads the declared size without taking memory for pixels.
 int gh_jpeg_size(const uint8_t *data, size_t n, int *width, int *height, char message[200]);

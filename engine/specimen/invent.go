@@ -61,11 +61,15 @@ func invent(f mrz.Format, r *rand.Rand, today time.Time) *mrz.Fields {
 	return out
 }
 
+// codeAlphabet leaves out the letters that are taken for digits: issuers do the
+// same (Germany uses 0-9 and CFGHJKLMNPRTVWXYZ).
+const codeAlphabet = "0123456789ABCDEFGHJKLMNPRSTUVWXYZ"
+
 // code gives n random digits and capitals.
 func code(r *rand.Rand, n int) string {
 	out := make([]byte, n)
 	for i := range out {
-		out[i] = mrz.Alphabet[r.IntN(36)]
+		out[i] = codeAlphabet[r.IntN(len(codeAlphabet))]
 	}
 	return string(out)
 }
