@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -143,6 +144,9 @@ func (e *evaluation) alignedTemplates(ctx context.Context) (*templates, error) {
 	files, err := filepath.Glob(filepath.Join(e.path(alignedDir), "*", "*.jpg"))
 	if err != nil {
 		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, errors.New("it holds no pictures")
 	}
 	names := make([]string, len(files))
 	for i, f := range files {

@@ -61,30 +61,57 @@ const (
 	// tile is the share of each side that one of four overlapping tiles
 	// covers, when the whole shows no face.
 	tile = 0.6
+	// surelyUpright is the probability of open eyes from which a face stands
+	// upright. The detector takes faces that lie or hang for faces too, with
+	// scores to 1.0, but of 631 such only one had an eye that looked open
+	// (304 LFW frames and samples in four positions). A sleeper below it is
+	// told from a turned face by the longer template: right in all 304.
+	surelyUpright = 0.9
 )
 
-// Detect finds the faces, the largest first. Where an upright picture shows
-// none it is tried turned by quarters, then in four overlapping tiles for
-// small faces.
+// Detect finds the faces, the largest first, in the picture as it is or, where
+// that shows none or none that stands upright, turned by quarters; failing all
+// in four overlapping tiles, for small faces.
 func (a *Analyser) Detect(ctx context.Context, p *picture.Picture) ([]Face, error) {
+	var best []Face
+	var bestStrength float32
 	for _, turn := range []int{0, 1, 3, 2} {
 		v := newView(p, turn)
 		boxes, err := a.scan(ctx, v, picture.Identity(), v.small.Width, v.small.Height)
 		if err != nil {
 			return nil, err
 		}
-		if len(boxes) == 0 && turn == 2 {
-			v = newView(p, 0)
-			boxes, err = a.tiles(ctx, v)
-			if err != nil {
-				return nil, err
-			}
+		if len(boxes) == 0 {
+			continue
 		}
-		if len(boxes) > 0 {
-			return a.complete(ctx, v, boxes)
+		faces, err := a.complete(ctx, v, boxes)
+		if err != nil {
+			return nil, err
+		}
+		upright, err := a.open(ctx, v.full, &faces[0])
+		if err != nil {
+			return nil, err
+		}
+		if upright >= surelyUpright && best == nil {
+			return faces, nil
+		}
+		s, err := a.strength(ctx, p, &faces[0])
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || s > bestStrength {
+			best, bestStrength = faces, s
 		}
 	}
-	return nil, nil
+	if best != nil {
+		return best, nil
+	}
+	v := newView(p, 0)
+	boxes, err := a.tiles(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return a.complete(ctx, v, boxes)
 }
 
 // complete adds landmarks.

@@ -2,6 +2,7 @@ package face
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -127,6 +128,25 @@ func recognise(ctx context.Context, n *onnx.Network, aligned *picture.Picture) (
 		sum[i] /= l
 	}
 	return sum, strength, nil
+}
+
+// strength is the length of the last recogniser's raw output: faces that are
+// not upright have a short one. 0 for a face that cannot be aligned.
+func (a *Analyser) strength(ctx context.Context, p *picture.Picture, f *Face) (float32, error) {
+	aligned, err := f.align(p)
+	if errors.Is(err, ErrDegenerate) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n := a.recognisers[len(a.recognisers)-1]
+	var s float32
+	err = n.Feed(ctx, n.Target, 1, func(_ int, dst []float32) { aligned.Warp(dst, &n.Target, picture.Identity(), picture.Replicate) }, func(out []onnx.Output) error {
+		s = length(out[0].Data)
+		return nil
+	})
+	return s, err
 }
 
 func length(v []float32) float32 {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"image"
 	"image/color"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -15,8 +16,9 @@ import (
 	"gatehouse/engine/picture"
 )
 
-// side × side is 41 megapixels, in files that are quick to make.
-const side = 6400
+// side × side is 41 megapixels, in files that are quick to make; WebP's decoder
+// needs as long for a quarter of that.
+const side, sideWebP = 6400, 3200
 
 // flatJPEG is mid-grey: every 8×8 block is the code of "DC unchanged" (00) and
 // the code of "no more AC" (1010), four blocks to three bytes.
@@ -49,9 +51,9 @@ func flatPNG(t testing.TB) []byte {
 	return slices.Concat(pngSized(one[:pngHeaderEnd], side, side), pngChunk("IDAT", b.Bytes()), pngChunk("IEND", nil))
 }
 
-// flatWebP is one colour whose codes have no bits: its 41 megapixels take 12
-// bytes (RFC 9649, 3.7).
-func flatWebP(c color.NRGBA) []byte {
+// flatWebP is one colour whose codes have no bits: however many pixels, it is
+// 34 bytes (RFC 9649, 3.7).
+func flatWebP(side int, c color.NRGBA) []byte {
 	var bits uint64
 	n := 0
 	put := func(v uint64, width int) { bits, n = bits|v<<n, n+width }
@@ -67,7 +69,7 @@ func flatWebP(c color.NRGBA) []byte {
 func flatFiles(t testing.TB) map[picture.Format][]byte {
 	t.Helper()
 	return map[picture.Format][]byte{
-		picture.JPEG: flatJPEG(t), picture.PNG: flatPNG(t), picture.WebP: flatWebP(color.NRGBA{128, 128, 128, 255}),
+		picture.JPEG: flatJPEG(t), picture.PNG: flatPNG(t), picture.WebP: flatWebP(sideWebP, color.NRGBA{128, 128, 128, 255}),
 	}
 }
 
@@ -112,5 +114,22 @@ func TestCancelledWhileDecoding(t *testing.T) {
 				t.Errorf("it returned %v after the cancellation", took)
 			}
 		})
+	}
+}
+
+// WebP's decoder cannot be told to stop. However many callers leave theirs, no
+// more are at work than the machine has processors.
+func TestAbandonedDecodersAreFew(t *testing.T) {
+	data := flatWebP(1600, color.NRGBA{1, 2, 3, 255})
+	before := runtime.NumGoroutine()
+	for range 20 {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+		if p, err := picture.Decode(ctx, data, picture.DefaultLimits()); p != nil || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		cancel()
+	}
+	if n := runtime.NumGoroutine() - before; n > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d decoders are at work for nobody", n)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"runtime"
 
 	"golang.org/x/image/webp"
 )
@@ -130,6 +131,9 @@ func decodePixels(ctx context.Context, f Format, data []byte, h head, reduce int
 	return small, ctx.Err()
 }
 
+// atWork bounds the decoders run aside, those counted whose callers have gone.
+var atWork = make(chan struct{}, runtime.GOMAXPROCS(0))
+
 // aside runs a decoder that cannot be interrupted so that the caller can be:
 // on cancellation the decoder goes on alone, bounded by the limits on its
 // picture, and its result is dropped.
@@ -141,8 +145,14 @@ func aside(ctx context.Context, f func() (image.Image, error)) (image.Image, err
 		m   image.Image
 		err error
 	}
+	select {
+	case atWork <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	done := make(chan result, 1)
 	go func() {
+		defer func() { <-atWork }()
 		m, err := f()
 		done <- result{m, err}
 	}()
