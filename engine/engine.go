@@ -93,3 +93,13 @@ func Decode(ctx context.Context, data []byte) (*picture.Picture, error) {
 	limits.LongSide = workingSide
 	return picture.Decode(ctx, data, limits)
 }
+
+// Decode is the package's Decode in a worker's place: no more pictures are
+// decoded at a time than there are workers, whatever the number of callers.
+func (e *Engine) Decode(ctx context.Context, data []byte) (p *picture.Picture, err error) {
+	err = e.runtime.Do(ctx, func() error {
+		p, err = Decode(ctx, data)
+		return err
+	})
+	return p, err
+}

@@ -147,7 +147,7 @@ type person struct {
 
 func (w *work) decode(ctx context.Context, in Input, index int, data []byte) (*picture.Picture, error) {
 	defer w.clock.time("decode_" + string(in))()
-	p, err := engine.Decode(ctx, data)
+	p, err := w.v.engine.Decode(ctx, data)
 	if err != nil && ctx.Err() == nil {
 		return nil, &InputError{in, index, err}
 	}

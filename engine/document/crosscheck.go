@@ -76,8 +76,13 @@ func compareText(value string, lines []printed, near int, digits bool) (CrossChe
 			if digits && strings.Contains(c, alphanumeric(value)) || !digits && strings.Contains(" "+c+" ", " "+value+" ") {
 				return CrossCheck{Visual: l.text, Agrees: true}, true
 			}
-			// Short words are near to everything.
-			if len(value) >= 6 && len(c) == len(value) && differing(c, value) <= near {
+			if len(c) != len(value) {
+				continue
+			}
+			switch different, clearly := differing(c, value); {
+			case clearly == 0:
+				return CrossCheck{Visual: l.text, Agrees: true}, true
+			case len(value) >= 6 && different <= near: // short words are near to everything
 				best, found = CrossCheck{Visual: l.text}, true
 			}
 		}
@@ -94,14 +99,19 @@ func alphanumeric(s string) string {
 	}, strings.ToUpper(s))
 }
 
-func differing(a, b string) int {
-	n := 0
+// differing counts the letters in which two texts of one length differ, and
+// those of them that the recogniser does not mistake for each other.
+func differing(a, b string) (different, clearly int) {
 	for i := range len(a) {
-		if a[i] != b[i] {
-			n++
+		if a[i] == b[i] {
+			continue
+		}
+		different++
+		if !mrz.Confusable(a[i], b[i]) {
+			clearly++
 		}
 	}
-	return n
+	return different, clearly
 }
 
 // dateLayouts are the ways in which documents print dates.

@@ -43,59 +43,57 @@ func (p plane) blur() plane {
 
 // dilate and erode take the maximum and minimum over w × h pixels (odd); what
 // lies outside does not count.
-func (p plane) dilate(w, h int) plane {
-	return p.slide(w, h, func(a, b byte) byte { return max(a, b) })
-}
-func (p plane) erode(w, h int) plane { return p.slide(w, h, func(a, b byte) byte { return min(a, b) }) }
+func (p plane) dilate(w, h int) plane { return p.extreme(w, h, 0, maxOf) }
+func (p plane) erode(w, h int) plane  { return p.extreme(w, h, 255, minOf) }
 
 func (p plane) closed(w, h int) plane { return p.dilate(w, h).erode(w, h) }
 func (p plane) opened(w, h int) plane { return p.erode(w, h).dilate(w, h) }
 
-// slide works along rows, then columns, with windows that double: the extreme
-// over n pixels is that of two overlapping windows of the largest power of two.
-func (p plane) slide(w, h int, pick func(a, b byte) byte) plane {
-	return p.along(w, 1, p.w, pick).along(h, p.w, p.h, pick)
+func maxOf(dst, a, b []byte) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = max(a[i], b[i])
+	}
 }
 
-// along slides over n pixels that lie step apart, in lines of length size.
-func (p plane) along(n, step, size int, pick func(a, b byte) byte) plane {
-	if n == 1 {
-		return p
+func minOf(dst, a, b []byte) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = min(a[i], b[i])
 	}
+}
+
+// extreme works along rows, then columns, with windows that double: the extreme
+// of n pixels is that of two overlapping windows of the largest power of two.
+// The borders are padded with outside, which never wins.
+func (p plane) extreme(w, h int, outside byte, pick func(dst, a, b []byte)) plane {
 	out := newPlane(p.w, p.h)
-	r := n / 2
-	line := make([]byte, size)
-	lines, next := p.h, p.w
-	if step != 1 {
-		lines, next = p.w, 1
-	}
-	for l := range lines {
-		at := l * next
-		for i := range line {
-			line[i] = p.px[at+i*step]
+	pad := w / 2
+	line := make([]byte, p.w+2*pad)
+	for y := range p.h {
+		for i := range pad {
+			line[i], line[pad+p.w+i] = outside, outside
 		}
+		copy(line[pad:], p.px[y*p.w:][:p.w])
 		have := 1
-		for have*2 <= min(n, size) {
-			for i := 0; i+have < size; i++ {
-				line[i] = pick(line[i], line[i+have])
-			}
-			have *= 2
+		for ; 2*have <= w; have *= 2 {
+			n := len(line) - have
+			pick(line[:n], line, line[have:])
 		}
-		// line[i] now covers i … i+have-1, fewer at the end.
-		for i := range size {
-			from, to := max(0, i-r), min(size-1, i+r)
-			if to-from+1 < have {
-				// Near the border of a short line.
-				v := p.px[at+from*step]
-				for j := from + 1; j <= to; j++ {
-					v = pick(v, p.px[at+j*step])
-				}
-				out.px[at+i*step] = v
-				continue
-			}
-			out.px[at+i*step] = pick(line[from], line[to-have+1])
-		}
+		pick(out.px[y*p.w:][:p.w], line, line[w-have:])
 	}
+	pad = h / 2 * p.w
+	all := make([]byte, len(out.px)+2*pad)
+	for i := range pad {
+		all[i], all[pad+len(out.px)+i] = outside, outside
+	}
+	copy(all[pad:], out.px)
+	have := 1
+	for ; 2*have <= h; have *= 2 {
+		n := len(all) - have*p.w
+		pick(all[:n], all, all[have*p.w:])
+	}
+	pick(out.px, all, all[(h-have)*p.w:])
 	return out
 }
 

@@ -73,6 +73,16 @@ func (r *Runtime) Version() string { return ort.GetVersion() }
 // Workers is the number of runs at one time.
 func (r *Runtime) Workers() int { return cap(r.slots) }
 
+// Do runs other heavy work in a worker's place, so that all of it together
+// keeps to the cores.
+func (r *Runtime) Do(ctx context.Context, work func() error) error {
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	defer r.leave()
+	return work()
+}
+
 func (r *Runtime) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

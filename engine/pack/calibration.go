@@ -58,18 +58,20 @@ type LivenessCalibration struct {
 }
 
 // FalseMatchRate is the published FMR (0..1) of a similarity: log-linear
-// between the table's points, times the safety factor. Beyond the table's ends
-// the end's rate is given: the data says nothing more there.
+// between the table's points, times the safety factor. Below the table nothing
+// is claimed, above it no more than at its end: the data says nothing there.
 func (m *MatchCalibration) FalseMatchRate(similarity float64) float64 {
 	t := m.FMR
+	if !(similarity >= t[0].Score) { // also NaN
+		return 1
+	}
 	i := sort.Search(len(t), func(i int) bool { return t[i].Score >= similarity })
 	var rate float64
 	switch {
-	case i == 0:
-		// Below the table nothing is claimed.
-		return 1
 	case i == len(t):
 		rate = t[len(t)-1].Rate
+	case similarity == t[i].Score:
+		rate = t[i].Rate
 	default:
 		a, b := t[i-1], t[i]
 		f := (similarity - a.Score) / (b.Score - a.Score)

@@ -15,11 +15,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Limits on what a pack may claim, checked before anything is allocated.
@@ -49,7 +51,7 @@ func OpenPath(path string) (*Pack, error) {
 		}
 		return p, nil
 	}
-	if st.Size() > maxModels*maxModel {
+	if st.Size() > maxModels*maxModel || !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("model pack %s: %w: %d bytes", path, ErrFormat, st.Size())
 	}
 	b, err := os.ReadFile(path)
@@ -200,6 +202,9 @@ func (m *Model) check() error {
 }
 
 func verified(src source, f File) ([]byte, error) {
+	if !filepath.IsLocal(f.Name) || strings.ContainsRune(f.Name, '\\') {
+		return nil, fmt.Errorf("%w: file name %q leaves the pack", ErrFormat, f.Name)
+	}
 	if f.Bytes < 0 || f.Bytes > maxModel {
 		return nil, fmt.Errorf("%s: %w: %d bytes", f.Name, ErrFormat, f.Bytes)
 	}
@@ -216,15 +221,18 @@ func verified(src source, f File) ([]byte, error) {
 type dirSource string
 
 func (d dirSource) read(name string, limit int64) ([]byte, error) {
-	if !filepath.IsLocal(name) || strings.ContainsRune(name, '\\') {
-		return nil, fmt.Errorf("%w: file name %q leaves the pack", ErrFormat, name)
+	root, err := os.OpenRoot(string(d))
+	if err != nil {
+		return nil, err
 	}
-	f, err := os.OpenInRoot(string(d), name)
+	defer root.Close()
+	// Not to wait where a pipe stands for the file.
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s %w", name, ErrMissing)
 	}
-	if err != nil {
-		return nil, err
+	if err != nil { // also a link that leaves the directory
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	defer f.Close()
 	st, err := f.Stat()
@@ -262,7 +270,12 @@ func (s zipSource) read(name string, limit int64) ([]byte, error) {
 		if n > uint64(limit) || off < 0 || uint64(off) > uint64(len(s.all)) || n > uint64(len(s.all))-uint64(off) {
 			return nil, fmt.Errorf("%s: %w: %d bytes, at most %d expected", name, ErrFormat, n, limit)
 		}
-		return s.all[off : uint64(off)+n : uint64(off)+n], nil
+		b := s.all[off : uint64(off)+n : uint64(off)+n]
+		// No hash vouches for the manifest, which holds those of all others.
+		if name == ManifestFile && crc32.ChecksumIEEE(b) != f.CRC32 {
+			return nil, fmt.Errorf("%s: %w: it was changed or damaged", name, ErrFormat)
+		}
+		return b, nil
 	}
 	return nil, fmt.Errorf("%s %w", name, ErrMissing)
 }

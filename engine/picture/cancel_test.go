@@ -95,26 +95,36 @@ func TestDeadlineGoesUnharmed(t *testing.T) {
 	}
 }
 
-// A decoder at work on a large picture lets go of its caller.
+// A decoder at work on a large picture lets go of its caller. The least of three
+// delays counts: the machine may have other work.
 func TestCancelledWhileDecoding(t *testing.T) {
 	for format, data := range flatFiles(t) {
 		t.Run(string(format), func(t *testing.T) {
-			ctx, cancel := context.WithCancel(context.Background())
-			cancelled := make(chan time.Time, 1)
-			time.AfterFunc(10*time.Millisecond, func() {
-				cancelled <- time.Now()
-				cancel()
-			})
-			p, err := picture.Decode(ctx, data, picture.DefaultLimits())
-			took := time.Since(<-cancelled)
-			if p != nil || !errors.Is(err, context.Canceled) {
-				t.Errorf("%v", err)
+			least := time.Hour
+			for range 3 {
+				least = min(least, cancelDecode(t, data))
 			}
-			if took > 300*time.Millisecond {
-				t.Errorf("it returned %v after the cancellation", took)
+			if least > 300*time.Millisecond {
+				t.Errorf("it returned %v after the cancellation", least)
 			}
 		})
 	}
+}
+
+// cancelDecode cancels early in a decode and says how much later it returned.
+func cancelDecode(t *testing.T, data []byte) time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancelled := make(chan time.Time, 1)
+	time.AfterFunc(10*time.Millisecond, func() {
+		cancelled <- time.Now()
+		cancel()
+	})
+	p, err := picture.Decode(ctx, data, picture.DefaultLimits())
+	if p != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	return time.Since(<-cancelled)
 }
 
 // WebP's decoder cannot be told to stop. However many callers leave theirs, no

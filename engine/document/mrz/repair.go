@@ -47,7 +47,7 @@ const (
 
 // confusions are groups of characters that recognisers mistake for each other
 // in OCR-B.
-var confusions = buildConfusions("0ODQU", "1IL", "8B", "5S", "2Z", "6G", "7T1", "K<C", "4A", "MNH", "VY", "CG",
+var confusions = buildConfusions("0ODQU", "1ILJ", "8B", "5S", "2Z", "6G", "7T1", "K<C", "4A", "MNH", "VY", "CG",
 	"EF", "3B", "9P", "OQC", "E<", "XK", "<L", "<S")
 
 func buildConfusions(groups ...string) [Symbols]Set {
@@ -59,6 +59,9 @@ func buildConfusions(groups ...string) [Symbols]Set {
 	}
 	return c
 }
+
+// Confusable says whether recognisers mistake a for b.
+func Confusable(a, b byte) bool { return Index(a) >= 0 && Index(b) >= 0 && confused(a, b) }
 
 func confused(a, b byte) bool { return confusions[Index(a)].Has(Index(b)) }
 
