@@ -69,7 +69,7 @@ func (w *work) documentSignals(l *list, spent map[string]float64) {
 		s := l.fact(decide.ZoneValid, zone.Valid, took)
 		s.Note = fmt.Sprintf("%s, %d repairs", zone.Format, len(zone.Repairs))
 		s = l.measured(decide.ZoneTrusted, zone.Confidence, "probability", 0, zone.Trusted, took)
-		s.Threshold, s.Note = nil, fmt.Sprintf("grammar score %.3f nats a character, doubt of the name %.2f", zone.Score, zone.NameDoubt)
+		s.Threshold, s.Note = nil, fmt.Sprintf("grammar score %.3f nats a character, margin %.1f nats", zone.Score, zone.Margin)
 		f := &zone.Fields
 		l.fact(decide.Dates, f.Birth.Possible && f.Expiry.Possible, took)
 		switch {

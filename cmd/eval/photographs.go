@@ -141,6 +141,9 @@ func (e *evaluation) misread(what string, truth []string, m *mrz.Reading) {
 		got = strings.Join(m.Lines, "\n         ")
 	}
 	fmt.Fprintf(e.out, "%s\n  truth  %s\n  read   %s\n", what, strings.Join(truth, "\n         "), got)
+	if m != nil && len(m.Repairs) > 0 {
+		fmt.Fprintf(e.out, "  mended %v\n", m.Repairs)
+	}
 }
 
 func yes(holds bool, then, otherwise string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +20,28 @@ type inputError struct {
 func (e *inputError) Error() string { return e.file + ": " + e.err.Error() }
 func (e *inputError) Unwrap() error { return e.err }
 
-// readFile reads a picture file, at most what a picture may have.
-func readFile(name string) ([]byte, error) {
+// readFile reads a picture file. It ends with ctx also where a pipe or a slow
+// disk keeps it waiting.
+func readFile(ctx context.Context, name string) ([]byte, error) {
+	type result struct {
+		b   []byte
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		b, err := readWhole(name)
+		done <- result{b, err}
+	}()
+	select {
+	case r := <-done:
+		return r.b, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// readWhole reads at most what a picture may have, and one byte more.
+func readWhole(name string) ([]byte, error) {
 	refuse := func(format string, a ...any) ([]byte, error) {
 		return nil, &inputError{name, fmt.Errorf(format, a...)}
 	}

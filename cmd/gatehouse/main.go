@@ -46,7 +46,8 @@ func commands() []command {
 
 // call is what every command has at hand.
 type call struct {
-	out, err io.Writer
+	out *output
+	err io.Writer
 	common
 	exit int // set by a command that ends with a code of its own
 }
@@ -62,10 +63,21 @@ type common struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out := &output{w: stdout}
+	code := dispatch(ctx, args, out, stderr)
+	if out.err != nil {
+		fmt.Fprintf(stderr, "gatehouse: the result cannot be printed: %v\n", out.err)
+		code = max(code, exitFailure)
+	}
+	return code
+}
+
+func dispatch(ctx context.Context, args []string, out *output, errOut io.Writer) int {
 	c, rest, help, err := find(args)
 	switch {
 	case err != nil:
@@ -97,10 +109,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	case errors.Is(err, errReported):
 		return call.exit
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(errOut, "gatehouse %s: %s; see 'gatehouse help %s'\n", c.name, strings.TrimPrefix(err.Error(), errUsage.Error()+": "), c.name)
-		return exitUsage
+		err = fmt.Errorf("%w: %s: %s; see 'gatehouse help %s'", errUsage, c.name, strings.TrimPrefix(err.Error(), errUsage.Error()+": "), c.name)
 	}
-	return call.fail(err, "")
+	return call.fail(err)
 }
 
 // find takes the command's words off the arguments; nil asks for the overview.
@@ -124,7 +135,7 @@ func find(args []string) (c *command, rest []string, help bool, err error) {
 		}
 	}
 	if len(group) > 0 {
-		return nil, nil, false, fmt.Errorf("'%s' needs one of: %s", args[0], strings.Join(group, ", "))
+		return nil, nil, false, fmt.Errorf("'%s' needs one of: %s; see 'gatehouse help'", args[0], strings.Join(group, ", "))
 	}
 	return nil, nil, false, fmt.Errorf("there is no command '%s'; 'gatehouse help' lists them", args[0])
 }

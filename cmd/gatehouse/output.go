@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"unicode"
 
 	"gatehouse/engine/picture"
 )
@@ -18,13 +20,26 @@ type problem struct {
 	Exit   int    `json:"exit_code"`
 }
 
+// output is stdout. It remembers the first error: a result that could not be
+// printed is a failure.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.w.Write(b)
+	o.err = err
+	return n, err
+}
+
 // fail prints an error as one sentence on stderr, with --json also as an
 // object, and gives the exit code.
-func (c *call) fail(err error, file string) int {
+func (c *call) fail(err error) int {
 	p := describe(err)
-	if p.File == "" {
-		p.File = file
-	}
 	fmt.Fprintf(c.err, "gatehouse: %s\n", p.Detail)
 	if c.json || c.jsonl {
 		c.print(map[string]problem{"error": p})
@@ -41,7 +56,22 @@ func describe(err error) problem {
 	if errors.Is(err, context.Canceled) {
 		p.Title, p.Detail = "interrupted", "interrupted before it was done"
 	}
+	if rest, ok := strings.CutPrefix(p.Detail, errUsage.Error()+": "); ok && errors.Is(err, errUsage) {
+		p.Title, p.Detail, p.Exit = "wrong usage", rest, exitUsage
+	}
+	p.Detail = oneLine(p.Detail)
 	return p
+}
+
+// oneLine keeps what a file's name holds from breaking the sentence or
+// reaching the terminal's controls.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // print writes a value as JSON: indented, or with --jsonl on one line.
@@ -51,9 +81,8 @@ func (c *call) print(v any) {
 	if !c.jsonl {
 		enc.SetIndent("", "  ")
 	}
-	if err := enc.Encode(v); err != nil {
-		fmt.Fprintf(c.err, "gatehouse: the result cannot be printed: %v\n", err)
-		c.exit = exitFailure
+	if err := enc.Encode(v); err != nil && c.out.err == nil {
+		c.out.err = err
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,22 +35,29 @@ func (c *call) openEngine() (*engine.Engine, error) {
 	wg.Go(func() { p, packErr = c.openPack() })
 	wg.Go(func() { runtime, assetErr = c.runtime() })
 	wg.Wait()
-	if err := errors.Join(packErr, assetErr); err != nil {
+	if err := cmp.Or(packErr, assetErr); err != nil {
 		return nil, err
 	}
 	return engine.Open(engine.Config{Runtime: runtime, Pack: p})
 }
 
 func (c *call) openPack() (*pack.Pack, error) {
+	var (
+		p      *pack.Pack
+		err    error
+		remedy string
+	)
 	if c.models != "" {
-		return pack.OpenPath(c.models)
+		p, err = pack.OpenPath(c.models)
+		remedy = "give --models the directory or file of a pack, or leave it out"
+	} else if p, err = pack.Open(gatehouse.DefaultPack.Bytes()); err != nil { // it checks its models itself
+		err = fmt.Errorf("the built-in model pack: %w", err)
+		remedy = "copy gatehouse again from its release"
 	}
-	// The pack checks its models itself.
-	p, err := pack.Open(gatehouse.DefaultPack.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("the built-in model pack: %w", err)
+	if err != nil && !errors.Is(err, pack.ErrHash) { // which has its remedy
+		err = fmt.Errorf("%w; %s", err, remedy)
 	}
-	return p, nil
+	return p, err
 }
 
 func (c *call) runtime() (onnx.Config, error) {
@@ -74,7 +82,7 @@ func (c *call) runtime() (onnx.Config, error) {
 
 // open reads and decodes a picture file.
 func open(ctx context.Context, file string) (*picture.Picture, error) {
-	b, err := readFile(file)
+	b, err := readFile(ctx, file)
 	if err != nil {
 		return nil, err
 	}

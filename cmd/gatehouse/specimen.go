@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"gatehouse"
@@ -134,14 +136,19 @@ func portrait(ctx context.Context, e *engine.Engine, p *picture.Picture, file st
 
 // writeWhole writes a file so that it is there whole or not at all.
 func writeWhole(name string, b []byte) (err error) {
+	defer func() {
+		var why syscall.Errno // without the temporary file's name
+		if errors.As(err, &why) {
+			err = fmt.Errorf("%s cannot be written: %w; give --out a file in an existing directory where this user may write", name, why)
+		}
+	}()
 	f, err := os.CreateTemp(filepath.Dir(name), ".gatehouse-*")
 	if err != nil {
-		return fmt.Errorf("%s cannot be written: %w", name, err)
+		return err
 	}
 	defer func() {
 		if err != nil {
 			os.Remove(f.Name())
-			err = fmt.Errorf("%s cannot be written: %w", name, err)
 		}
 	}()
 	if _, err = f.Write(b); err != nil {

@@ -58,7 +58,7 @@ func (v *verifyFiles) run(ctx context.Context, c *call, args []string) error {
 	if v.document == "" || v.selfie == "" || len(args) > 0 {
 		return fmt.Errorf("%w: it needs --document FILE and --selfie FILE", errUsage)
 	}
-	in, err := v.read()
+	in, err := v.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (v *verifyFiles) run(ctx context.Context, c *call, args []string) error {
 	return nil
 }
 
-func (v *verifyFiles) read() (in verify.Evidence, err error) {
+func (v *verifyFiles) read(ctx context.Context) (in verify.Evidence, err error) {
 	for _, f := range []struct {
 		name string
 		to   *[]byte
@@ -87,12 +87,12 @@ func (v *verifyFiles) read() (in verify.Evidence, err error) {
 		if f.name == "" {
 			continue
 		}
-		if *f.to, err = readFile(f.name); err != nil {
+		if *f.to, err = readFile(ctx, f.name); err != nil {
 			return in, err
 		}
 	}
 	for _, name := range v.frames {
-		b, err := readFile(name)
+		b, err := readFile(ctx, name)
 		if err != nil {
 			return in, err
 		}

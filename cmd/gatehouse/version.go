@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -38,10 +39,15 @@ type versions struct {
 	HostLibc  string `json:"libc_here"`
 }
 
-func printVersion(_ context.Context, c *call, _ []string) error {
+func printVersion(_ context.Context, c *call, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: it takes no arguments", errUsage)
+	}
 	self, err := os.Executable()
-	if err != nil {
-		return err
+	if err != nil { // /proc is not mounted
+		if self, err = exec.LookPath(os.Args[0]); err != nil {
+			return err
+		}
 	}
 	f, err := elf.Open(self)
 	if err != nil {
@@ -126,13 +132,20 @@ func licencesCommand() command {
 Prints the licence and notice texts of every library and model that this file
 carries.`,
 		flags: func(*flag.FlagSet) func(context.Context, *call, []string) error {
-			return func(_ context.Context, c *call, _ []string) error {
+			return func(_ context.Context, c *call, args []string) error {
+				if len(args) > 0 {
+					return fmt.Errorf("%w: it takes no arguments", errUsage)
+				}
 				b, err := gatehouse.ThirdParty.Open()
 				if err != nil {
 					return err
 				}
-				_, err = c.out.Write(b)
-				return err
+				if c.json || c.jsonl {
+					c.print(map[string]string{"licences": string(b)})
+				} else {
+					c.out.Write(b)
+				}
+				return nil
 			}
 		},
 	}

@@ -30,6 +30,10 @@ var likeness = func() (l [mrz.Symbols][mrz.Symbols]float32) {
 			}
 		}
 	}
+	// Where O may not stand (the second letter of a card's code) it is a D.
+	for _, c := range []byte("OQ") {
+		l[mrz.Index(c)][mrz.Index('D')] = 0.5
+	}
 	return l
 }()
 

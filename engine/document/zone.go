@@ -23,7 +23,6 @@ const (
 	minConfidence  = 0.35 // of that line
 	enoughToOrient = 0.75 // confidence × min(length, 15)/15 that settles up and down
 	agreeScore     = -0.02
-	secondLook     = 0.1 // doubt of a name's letter from which other crops are asked too
 	lengthSlack    = 0.2 // of a format's length, for the greedy reading
 	lengthSlackMin = 4
 )
@@ -147,7 +146,7 @@ func (s *search) stack(ctx context.Context, lines []box) (done bool, err error) 
 			joint = found
 		}
 		s.offer(found)
-		if s.best.Trusted && s.best.CheckDigitRepairs() == 0 && s.best.NameDoubt < secondLook {
+		if s.best.Trusted && s.best.CheckDigitRepairs() == 0 {
 			return true, nil
 		}
 		// Twice the same clear text: that is what is printed, whatever its

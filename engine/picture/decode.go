@@ -132,6 +132,7 @@ func decodePixels(ctx context.Context, f Format, data []byte, h head, reduce int
 }
 
 // atWork bounds the decoders run aside, those counted whose callers have gone.
+// It belongs to the process, as the memory does that it guards.
 var atWork = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // aside runs a decoder that cannot be interrupted so that the caller can be:
@@ -139,7 +140,7 @@ var atWork = make(chan struct{}, runtime.GOMAXPROCS(0))
 // picture, and its result is dropped.
 func aside(ctx context.Context, f func() (image.Image, error)) (image.Image, error) {
 	if ctx.Done() == nil {
-		return f()
+		return contained(f)
 	}
 	type result struct {
 		m   image.Image
@@ -153,7 +154,7 @@ func aside(ctx context.Context, f func() (image.Image, error)) (image.Image, err
 	done := make(chan result, 1)
 	go func() {
 		defer func() { <-atWork }()
-		m, err := f()
+		m, err := contained(f)
 		done <- result{m, err}
 	}()
 	select {
@@ -162,6 +163,16 @@ func aside(ctx context.Context, f func() (image.Image, error)) (image.Image, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// contained keeps a decoder's panic over hostile bytes from ending the process.
+func contained(f func() (image.Image, error)) (m image.Image, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: its decoder gave up: %v", ErrCorrupt, r)
+		}
+	}()
+	return f()
 }
 
 // watched is a reader that ends with its context.

@@ -40,19 +40,23 @@ func TestTrailingGarbage(t *testing.T) {
 	}
 }
 
+// cuts are the places to cut n bytes at: all along, and close at both ends.
+func cuts(n int) (list []int) {
+	for i := range 32 {
+		list = append(list, i*n/32)
+	}
+	for i := range 16 {
+		list = append(list, i, n-1-i)
+	}
+	return list
+}
+
 // A picture cut anywhere is refused, unless what is missing is no pixel's.
 func TestTruncated(t *testing.T) {
 	for _, s := range samples(t) {
 		t.Run(s.name, func(t *testing.T) {
 			whole := mustDecode(t, s.data, picture.DefaultLimits())
-			var cuts []int
-			for i := range 32 {
-				cuts = append(cuts, i*len(s.data)/32)
-			}
-			for i := range 16 {
-				cuts = append(cuts, i, len(s.data)-1-i)
-			}
-			for _, n := range cuts {
+			for _, n := range cuts(len(s.data)) {
 				p, err := decode(s.data[:n], picture.DefaultLimits())
 				switch {
 				case err == nil:
@@ -74,7 +78,7 @@ func TestTruncatedFrame(t *testing.T) {
 	for _, name := range []string{"lossy.webp", "lossless.webp"} {
 		whole := mustDecode(t, file(t, name), picture.DefaultLimits())
 		c := webpFrame(t, file(t, name))
-		for n := range len(c.body) {
+		for _, n := range cuts(len(c.body)) {
 			p, err := decode(webpOf(chunk{c.kind, c.body[:n]}), picture.DefaultLimits())
 			if err == nil && !bytes.Equal(p.Pix, whole.Pix) {
 				t.Errorf("%s cut to %d of %d bytes: half a picture", name, n, len(c.body))

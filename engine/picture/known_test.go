@@ -52,7 +52,6 @@ func fill(m interface {
 	return m
 }
 
-// bounds is the known picture's, away from the origin of its buffer.
 func bounds() image.Rectangle { return image.Rect(0, 0, knownW, knownH) }
 
 // shown is what a picture must look like: at, over white, through a filter.
@@ -130,6 +129,7 @@ func samples(t testing.TB) []sample {
 		{"jpeg baseline", picture.JPEG, jpegOf(t, opaque), colour, 2.5, 14},
 		{"jpeg grey", picture.JPEG, jpegOf(t, fill(image.NewGray(r), knownAt)), grey, 1, 5},
 		{"jpeg progressive", picture.JPEG, file(t, "progressive.jpg"), colour, 2.5, 14},
+		{"jpeg spectral selection only", picture.JPEG, file(t, "spectral.jpg"), colour, 2.5, 14},
 		{"jpeg 4:4:4, own tables", picture.JPEG, file(t, "optimised444.jpg"), colour, 2.5, 14},
 		{"jpeg arithmetic", picture.JPEG, file(t, "arithmetic.jpg"), colour, 2.5, 14},
 		{"jpeg CMYK, Adobe", picture.JPEG, file(t, "cmyk.jpg"), colour, 1.5, 8},

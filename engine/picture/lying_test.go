@@ -56,9 +56,10 @@ func TestLyingHeader(t *testing.T) {
 		{"webp canvas larger than its frame", webpOf(vp8x(0, 1<<24, 1<<24), vp8), damaged},
 		{"webp canvas smaller than its frame", webpOf(vp8x(0, 8, 8), vp8Sized(vp8, 7000, 7000)), damaged},
 		{"webp lossless canvas smaller than its frame", webpOf(vp8x(0, 8, 8), vp8lSized(vp8l, 7000, 7000)), damaged},
-		{"webp alpha canvas larger than its frame", webpOf(vp8x(16, 46340, 46340), alpha[1], vp8), damaged},
+		{"webp alpha canvas larger than its frame", webpOf(vp8x(16, 46340, 46340), chunk{"ALPH", []byte{0}}, vp8), damaged},
 		{"webp two canvases", webpOf(vp8x(16, 46340, 46340), chunk{"ALPH", []byte{0}}, vp8x(16, knownW, knownH), vp8), damaged},
-		{"webp two frames", webpOf(vp8, vp8Sized(vp8, 7000, 7000)), damaged},
+		{"webp two frames", webpOf(vp8Sized(vp8, 16383, 16383), vp8), damaged},
+		{"webp two frames, the small one first", webpOf(vp8, vp8Sized(vp8, 16383, 16383)), damaged},
 		{"webp empty frame first", webpOf(vp8Sized(vp8, 0, 7000), vp8), damaged},
 		{"webp animated, huge", webpOf(vp8x(2, 1<<24, 1<<24)), tooLarge},
 		{"webp short canvas", webpOf(chunk{"VP8X", []byte{0, 0}}, vp8), damaged},
@@ -119,6 +120,18 @@ func TestJPEGShorterThanItsData(t *testing.T) {
 	want := picture.New(knownW, 20)
 	copy(want.Pix, known().Pix)
 	alike(t, p, want, 2.5, 14)
+}
+
+// A progressive file may send a scan again and again; real ones have ten.
+func TestJPEGScans(t *testing.T) {
+	data := file(t, "spectral.jpg")
+	end := len(data) - 2
+	last := data[bytes.LastIndex(data, []byte("\xff\xda")):end]
+	repeated := func(n int) []byte { return slices.Concat(data[:end], bytes.Repeat(last, n), data[end:]) }
+	alike(t, mustDecode(t, repeated(20), picture.DefaultLimits()), known(), 2.5, 14)
+	if _, err := decode(repeated(1000), picture.DefaultLimits()); !errors.Is(err, picture.ErrCorrupt) || !strings.Contains(err.Error(), "scans") {
+		t.Errorf("a thousand scans: %v", err)
+	}
 }
 
 func riffSized(data []byte, n int) []byte {

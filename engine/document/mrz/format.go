@@ -47,6 +47,7 @@ const (
 	filler  Set = 1 << 36
 	letters Set = (1<<26-1)<<10 | filler
 	anyChar Set = 1<<37 - 1
+	filled  Set = anyChar &^ filler // a document number starts at once
 	datePos Set = digits | filler
 )
 
@@ -137,16 +138,20 @@ func join(parts ...[]Set) []Set {
 
 var sexSet = setOf("MFX<")
 
+// codeSecond is the second letter of a card's document code. No issuer is known
+// to use O or Q there, and readers take the D of "ID" for them.
+var codeSecond = letters &^ setOf("OQ")
+
 // second line of TD2, TD3 and the visas: number, check, nationality, birth,
 // check, sex, expiry, check, then what the format adds.
 func secondLine(numberCheck Set, rest ...[]Set) []Set {
-	head := join(run(anyChar, 9), run(numberCheck, 1), run(letters, 3), run(datePos, 6), run(digits, 1),
+	head := join(run(filled, 1), run(anyChar, 8), run(numberCheck, 1), run(letters, 3), run(datePos, 6), run(digits, 1),
 		run(sexSet, 1), run(datePos, 6), run(digits, 1))
 	return join(append([][]Set{head}, rest...)...)
 }
 
-func firstLine(code Set, length int) []Set {
-	return join(run(code, 1), run(letters, length-1))
+func firstLine(code, second Set, length int) []Set {
+	return join(run(code, 1), run(second, 1), run(letters, length-2))
 }
 
 func twoLines(grammar [][]Set, optionalEnd int, extra ...checkRule) *layout {
@@ -168,23 +173,23 @@ func twoLines(grammar [][]Set, optionalEnd int, extra ...checkRule) *layout {
 // layouts follows Doc 9303 part 4 (TD3), 5 (TD1), 6 (TD2), 7 (visas).
 var layouts = map[Format]*layout{
 	TD3: twoLines([][]Set{
-		firstLine(setOf("P"), 44),
+		firstLine(setOf("P"), letters, 44),
 		secondLine(digits, run(anyChar, 14), run(digits|filler, 1), run(digits, 1)),
 	}, 42,
 		checkRule{CheckOptional, []span{{1, 28, 42}}, position{1, 42}},
 		checkRule{CheckComposite, []span{{1, 0, 10}, {1, 13, 20}, {1, 21, 43}}, position{1, 43}},
 	),
-	MRVA: twoLines([][]Set{firstLine(setOf("V"), 44), secondLine(digits, run(anyChar, 16))}, 44),
+	MRVA: twoLines([][]Set{firstLine(setOf("V"), letters, 44), secondLine(digits, run(anyChar, 16))}, 44),
 	TD2: twoLines([][]Set{
-		firstLine(setOf("ACIP"), 36),
+		firstLine(setOf("ACIP"), codeSecond, 36),
 		secondLine(digits|filler, run(anyChar, 7), run(digits, 1)),
 	}, 35,
 		checkRule{CheckComposite, []span{{1, 0, 10}, {1, 13, 20}, {1, 21, 35}}, position{1, 35}},
 	),
-	MRVB: twoLines([][]Set{firstLine(setOf("V"), 36), secondLine(digits, run(anyChar, 8))}, 36),
+	MRVB: twoLines([][]Set{firstLine(setOf("V"), letters, 36), secondLine(digits, run(anyChar, 8))}, 36),
 	TD1: {
 		grammar: [][]Set{
-			join(run(setOf("ACI"), 1), run(letters|setOf("12"), 1), run(letters, 3), run(anyChar, 9), run(digits|filler, 1), run(anyChar, 15)),
+			join(run(setOf("ACI"), 1), run(codeSecond|setOf("12"), 1), run(letters, 3), run(filled, 1), run(anyChar, 8), run(digits|filler, 1), run(anyChar, 15)),
 			join(run(datePos, 6), run(digits, 1), run(sexSet, 1), run(datePos, 6), run(digits, 1), run(letters, 3), run(anyChar, 11), run(digits, 1)),
 			run(letters, 30),
 		},

@@ -34,7 +34,8 @@ const (
 // and 16 photographs of specimens; research "documents", section 3.6.
 const (
 	floorProbability   = 1e-5 // less is noise of the network
-	countryLimit       = 7.0  // cost of a whole country code
+	countryLimit       = 7.0  // cost of one letter of a country code
+	countryLimitTwo    = 6.0  // and of two together
 	countryConfusion   = 4.0  // most that a known confusion costs in a country code
 	digitConfusion     = 5.0  // most that a known confusion costs under a check digit
 	digitLimit         = 6.5  // for one change under a check digit
@@ -47,7 +48,7 @@ const (
 
 // confusions are groups of characters that recognisers mistake for each other
 // in OCR-B.
-var confusions = buildConfusions("0ODQU", "1ILJ", "8B", "5S", "2Z", "6G", "7T1", "K<C", "4A", "MNH", "VY", "CG",
+var confusions = buildConfusions("0ODQ", "1ILJ", "8B", "5S", "2Z", "6G", "7T1", "K<C", "4A", "MNH", "VY", "CG",
 	"EF", "3B", "9P", "OQC", "E<", "XK", "<L", "<S")
 
 func buildConfusions(groups ...string) [Symbols]Set {
@@ -147,11 +148,11 @@ func (m *mender) countries() {
 				}
 				cost += min(-math.Log(m.probability(position{s.line, s.from + i}, c[i])), limit)
 			}
-			if changed <= 2 && cost < bestCost {
+			if changed == 1 && cost < min(bestCost, countryLimit) || changed == 2 && cost < min(bestCost, countryLimitTwo) {
 				best, bestCost = c, cost
 			}
 		}
-		if bestCost >= countryLimit {
+		if best == "" {
 			continue
 		}
 		for i := range len(best) {
@@ -183,6 +184,9 @@ func (m *mender) nameTail() {
 	s := m.layout.names
 	name := m.grid[s.line][s.from:s.to]
 	start := len(name)
+	if i := m.lostSeparator(name); i >= 0 {
+		m.set(position{s.line, s.from + i}, '<', WhyFiller, 0)
+	}
 	for start > 0 && strings.IndexByte(lookAlikes, name[start-1]) >= 0 {
 		start--
 	}
@@ -215,6 +219,23 @@ func (m *mender) nameTail() {
 			m.set(p, '<', WhyFiller, 0)
 		}
 	}
+}
+
+// lostSeparator finds the letter that stands where one of the two fillers
+// between surname and given names should, if the recogniser doubted it; -1
+// where there is none.
+func (m *mender) lostSeparator(name []byte) int {
+	text := strings.TrimRight(string(name), "<")
+	if strings.Contains(text, "<<") {
+		return -1
+	}
+	s := m.layout.names
+	for i := 1; i+1 < len(text); i++ {
+		if (text[i-1] == '<' || text[i+1] == '<') && confused(text[i], '<') && text[i] != '<' && m.probability(position{s.line, s.from + i}, '<') >= fillerDoubt {
+			return i
+		}
+	}
+	return -1
 }
 
 type change struct {
