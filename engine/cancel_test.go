@@ -79,7 +79,7 @@ func TestCancelled(t *testing.T) {
 		work func(context.Context) error
 	}{
 		{"read", func(ctx context.Context) error {
-			d, err := e.Documents.Read(ctx, big, document.Options{Today: today, Text: true})
+			d, err := e.Documents.Read(ctx, big, document.Options{Today: today, Text: document.TextAlways})
 			if err == nil && (d.MRZ == nil || len(d.Text) == 0) {
 				t.Errorf("half a reading without an error: %+v", d)
 			}
@@ -150,7 +150,7 @@ func TestCancelledBehindBusyWorkers(t *testing.T) {
 		"Detect": func(ctx context.Context) error { _, err := e.Faces.Detect(ctx, p); return err },
 		"Embed":  func(ctx context.Context) error { _, err := e.Faces.Embed(ctx, p, &found[0]); return err },
 		"Read": func(ctx context.Context) error {
-			_, err := e.Documents.Read(ctx, p, document.Options{Today: today, Text: true})
+			_, err := e.Documents.Read(ctx, p, document.Options{Today: today, Text: document.TextAlways})
 			return err
 		},
 	}

@@ -168,7 +168,7 @@ func TestClosed(t *testing.T) {
 			"Quality":  func() error { _, err := e.Faces.Quality(t.Context(), p, &s.found[0]); return err },
 			"Liveness": func() error { _, err := e.Faces.Liveness(t.Context(), p, &s.found[0]); return err },
 			"Read": func() error {
-				_, err := e.Documents.Read(t.Context(), p, document.Options{Today: today, Text: true})
+				_, err := e.Documents.Read(t.Context(), p, document.Options{Today: today, Text: document.TextAlways})
 				return err
 			},
 			"Warm": e.Warm,
@@ -198,7 +198,7 @@ func TestClosedUnderWork(t *testing.T) {
 			work := func() error { _, err := look(context.Background(), e.Faces, p); return err }
 			if i%2 == 1 {
 				work = func() error {
-					_, err := e.Documents.Read(context.Background(), doc, document.Options{Today: today, Text: true})
+					_, err := e.Documents.Read(context.Background(), doc, document.Options{Today: today, Text: document.TextAlways})
 					return err
 				}
 			}

@@ -57,7 +57,8 @@ func (before usage) grown(t *testing.T, slack int64) {
 	if after.descriptors > before.descriptors {
 		t.Errorf("%d open files, %d before", after.descriptors, before.descriptors)
 	}
-	if grew := after.resident - before.resident; grew > slack {
+	// The race detector's own memory hides the engine's.
+	if grew := after.resident - before.resident; grew > slack && !raceDetector {
 		t.Errorf("memory grew by %d bytes, at most %d are allowed", grew, slack)
 	}
 }

@@ -68,8 +68,11 @@ func (w *work) documentSignals(l *list, spent map[string]float64) {
 	} else {
 		s := l.fact(decide.ZoneValid, zone.Valid, took)
 		s.Note = fmt.Sprintf("%s, %d repairs", zone.Format, len(zone.Repairs))
-		s = l.measured(decide.ZoneTrusted, zone.Confidence, "probability", 0, zone.Trusted, took)
+		s = l.measured(decide.ZoneTrusted, zone.Confidence, "probability", 0, w.document.Trusted, took)
 		s.Threshold, s.Note = nil, fmt.Sprintf("grammar score %.3f nats a character, margin %.1f nats", zone.Score, zone.Margin)
+		if w.document.Trusted && !zone.Trusted {
+			s.Note += "; confirmed by the printed text"
+		}
 		f := &zone.Fields
 		l.fact(decide.Dates, f.Birth.Possible && f.Expiry.Possible, took)
 		switch {
@@ -121,7 +124,9 @@ func (w *work) selfieSignals(l *list, spent map[string]float64) {
 			passed    bool
 		}{{decide.NoAttack, cal.Attack, w.liveness.Verdict != face.Attack}, {decide.Liveness, cal.Live, w.liveness.Verdict == face.Live}} {
 			s := l.measured(t.name, w.liveness.Live, "P(live)", t.threshold, t.passed, spent["liveness"])
-			s.Note = cal.Note
+			if t.name == decide.Liveness {
+				s.Note = cal.Note
+			}
 			if m, err := w.v.engine.Pack().One(pack.FaceLiveness); err == nil {
 				s.Model = m.Name
 			}

@@ -148,7 +148,7 @@ type person struct {
 func (w *work) decode(ctx context.Context, in Input, index int, data []byte) (*picture.Picture, error) {
 	defer w.clock.time("decode_" + string(in))()
 	p, err := w.v.engine.Decode(ctx, data)
-	if err != nil && ctx.Err() == nil {
+	if picture.Refused(err) { // also when the other side's failure has cancelled this one
 		return nil, &InputError{in, index, err}
 	}
 	return p, err
@@ -186,7 +186,7 @@ func (w *work) documentSide(ctx context.Context, in Evidence) error {
 
 func (w *work) read(ctx context.Context, p *picture.Picture) (*document.Document, error) {
 	defer w.clock.time("document")()
-	return w.v.engine.Documents.Read(ctx, p, document.Options{Today: w.v.now()})
+	return w.v.engine.Documents.Read(ctx, p, document.Options{Today: w.v.now(), Text: document.TextInDoubt})
 }
 
 // better says whether a has the zone that b lacks, or the surer one.
@@ -195,7 +195,7 @@ func better(a, b *document.Document) bool {
 		switch {
 		case d.MRZ == nil:
 			return 0
-		case d.MRZ.Trusted:
+		case d.Trusted:
 			return 3
 		case d.MRZ.Valid:
 			return 2
@@ -218,31 +218,33 @@ func (w *work) selfieSide(ctx context.Context, in Evidence) error {
 	if err != nil {
 		return err
 	}
+	if err := w.subject(ctx, p); err != nil || w.selfie == nil {
+		return err
+	}
 	faces := w.v.engine.Faces
-	done := w.clock.time("face")
-	found, err := faces.Detect(ctx, p)
-	if err != nil {
-		return err
-	}
-	if w.faces = len(found); w.faces == 0 {
-		return nil
-	}
-	if w.selfie, err = w.embed(ctx, p, found[0]); err != nil || w.selfie == nil {
-		return err
-	}
-	done()
-	done = w.clock.time("quality")
-	if w.quality, err = faces.Quality(ctx, p, &found[0]); err != nil {
+	done := w.clock.time("quality")
+	if w.quality, err = faces.Quality(ctx, p, &w.selfie.face); err != nil {
 		return err
 	}
 	done()
 	defer w.clock.time("liveness")()
-	l, err := faces.Liveness(ctx, p, &found[0])
+	l, err := faces.Liveness(ctx, p, &w.selfie.face)
 	if err != nil {
 		return err
 	}
 	w.liveness = &l
 	return w.fuse(ctx, in.Frames)
+}
+
+// subject finds the face of the selfie, if there is one.
+func (w *work) subject(ctx context.Context, p *picture.Picture) error {
+	defer w.clock.time("face")()
+	found, err := w.v.engine.Faces.Detect(ctx, p)
+	if w.faces = len(found); err != nil || w.faces == 0 {
+		return err
+	}
+	w.selfie, err = w.embed(ctx, p, found[0])
+	return err
 }
 
 // fuse adds the frames: the mean of the assessable ones' probabilities, and

@@ -5,7 +5,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,8 +27,8 @@ type peer struct {
 
 func allPeers() []peer {
 	return []peer{
-		{"rapidocr", []string{"rapidocr==3.10.0", "onnxruntime==1.31.1", "opencv-python-headless"}, "", "text lines that are, to the letter, lines of the zone"},
-		{"passporteye", []string{"passporteye==2.2.2"}, "tesseract", "the lines of the zone that it found"},
+		{"rapidocr", []string{"rapidocr==3.10.0", "onnxruntime==1.31.1", "opencv-python-headless"}, "", "lines of text equal to the zone's, of all that it reads"},
+		{"passporteye", []string{"passporteye==2.2.2"}, "tesseract", "the zone's lines"},
 	}
 }
 
@@ -68,7 +67,7 @@ func peers(ctx context.Context, r *report, f *flags) error {
 	if err != nil {
 		return err
 	}
-	settle(oursName, "the lines of the zone that it found", ours)
+	settle(oursName, "the zone's lines", ours)
 	for _, p := range allPeers() {
 		r.declare(figures(p.name)...)
 		read, why, err := p.read(ctx, e, all)
@@ -201,7 +200,7 @@ func (p *peer) install(ctx context.Context, progress io.Writer) (python, why str
 	} {
 		out, err := exec.CommandContext(ctx, step.args[0], step.args[1:]...).CombinedOutput()
 		if err != nil {
-			return "", step.why, errors.Join(err, errors.New(lastLine(out)))
+			return "", step.why, fmt.Errorf("%w: %s", err, lastLine(out))
 		}
 	}
 	return python, "no-venv", os.WriteFile(ready, nil, 0o644)

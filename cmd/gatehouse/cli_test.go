@@ -42,6 +42,17 @@ func TestVerifyPrintsTheContract(t *testing.T) {
 	}
 }
 
+// A card whose zone is on its back.
+func TestVerifyReadsTheBack(t *testing.T) {
+	v := one[struct {
+		Decision string
+		Document readDocument
+	}](t, succeed(t, "verify", "--document", savePicture(t, "front.png", blankDocument(t)), "--document-back", passport, "--selfie", obama2, "--json"))
+	if v.Decision != "accepted" || v.Document.MRZ == nil || !slices.Equal(v.Document.MRZ.Lines, printed) {
+		t.Errorf("%+v", v)
+	}
+}
+
 // Another person is no failure of the program; a frame of another is seen.
 func TestVerifyRejects(t *testing.T) {
 	for _, args := range [][]string{{"--selfie", biden}, {"--selfie", obama2, "--frame", biden}} {
@@ -92,6 +103,10 @@ func TestFacePrintsTheContract(t *testing.T) {
 	}
 
 	for file, match := range map[string]bool{obama2: true, biden: false} {
+		says := map[bool]string{true: ": match\nFMR", false: ": not the same person"}[match]
+		if human := succeed(t, "face", "compare", obama, file); !strings.Contains(human, says) {
+			t.Errorf("face compare with %s: %q", file, human)
+		}
 		c := one[object](t, succeed(t, "face", "compare", obama, file, "--json"))
 		c.has(t, "face compare", "similarity", "fmr", "match", "threshold", "model")
 		s, limit := part[float64](t, c, "similarity"), part[float64](t, c, "threshold")
@@ -109,7 +124,7 @@ func TestDocumentReadPrintsTheContract(t *testing.T) {
 			t.Errorf("document read lacks %q: %q", said, human)
 		}
 	}
-	o.has(t, "document read", "file", "type", "country", "mrz", "text", "conflicts", "quality", "timings_ms")
+	o.has(t, "document read", "file", "type", "country", "mrz", "text", "fields", "conflicts", "quality", "timings_ms")
 	mrz := part[object](t, o, "mrz")
 	mrz.has(t, "mrz", "format", "lines", "valid", "checks", "repairs", "fields")
 	part[object](t, mrz, "fields").has(t, "fields", "surname", "given_names", "number", "issuer", "nationality", "birth", "sex", "expiry")

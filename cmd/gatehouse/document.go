@@ -4,7 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +20,8 @@ func documentCommand() command {
 Finds and reads the machine-readable zone (TD1, TD2, TD3, MRV-A, MRV-B) and
 prints its lines, fields, check digits, and every character that was repaired
 and why. "valid" says that all check digits hold; "trusted" that the recogniser
-was also sure of what no check digit covers. Then reads the printed text and
-says where it agrees with the zone and where it conflicts (--no-text skips
+was also sure of what no check digit covers, or that the printed text confirms
+it. The printed text is read too, and compared with the zone (--no-text skips
 that: it takes one to three seconds of a core).
 
 A picture without a document gives an empty reading. Barcodes are not read.`,
@@ -44,7 +46,10 @@ func documentRead(ctx context.Context, c *call, files []string, text bool) error
 		return err
 	}
 	defer e.Close()
-	today := time.Now()
+	today, mode := time.Now(), document.TextNever
+	if text {
+		mode = document.TextAlways
+	}
 	return batch(ctx, c, files, e.Workers(), func(ctx context.Context, file string) (readDocument, error) {
 		start := time.Now()
 		p, err := open(ctx, file)
@@ -52,7 +57,7 @@ func documentRead(ctx context.Context, c *call, files []string, text bool) error
 			return readDocument{}, err
 		}
 		decoded := time.Now()
-		d, err := e.Documents.Read(ctx, p, document.Options{Today: today, Text: text})
+		d, err := e.Documents.Read(ctx, p, document.Options{Today: today, Text: mode})
 		if err != nil {
 			return readDocument{}, err
 		}
@@ -69,7 +74,7 @@ func (r readDocument) describe() string {
 		w.WriteString(", no machine-readable zone\n")
 	} else {
 		f := &m.Fields
-		fmt.Fprintf(&w, ", %s, valid: %t, trusted: %t\n", m.Format, m.Valid, m.Trusted)
+		fmt.Fprintf(&w, ", %s, valid: %t, trusted: %t\n", m.Format, m.Valid, r.Trusted)
 		for _, l := range m.Lines {
 			fmt.Fprintf(&w, "  %s\n", l)
 		}
@@ -79,8 +84,8 @@ func (r readDocument) describe() string {
 				fmt.Fprintf(&w, "  %-14s %s\n", p[0], p[1])
 			}
 		}
-		for name, ok := range m.Checks {
-			if !ok {
+		for _, name := range slices.Sorted(maps.Keys(m.Checks)) {
+			if !m.Checks[name] {
 				fmt.Fprintf(&w, "  the check digit of %s does not hold\n", name)
 			}
 		}
@@ -88,8 +93,10 @@ func (r readDocument) describe() string {
 			fmt.Fprintf(&w, "  repaired line %d position %d: %s → %s (%s)\n", p.Line+1, p.Pos+1, p.From, p.To, p.Why)
 		}
 	}
-	for _, x := range r.Fields {
-		fmt.Fprintf(&w, "  %-14s %s by the printed text %q\n", x.Field, map[bool]string{true: "confirmed", false: "CONTRADICTED"}[x.Agrees], x.Visual)
+	for _, name := range slices.Sorted(maps.Keys(r.Fields)) {
+		if f := r.Fields[name]; f.Agreement != "" {
+			fmt.Fprintf(&w, "  %-14s %s: the printed text says %q\n", name, f.Agreement, f.Visual)
+		}
 	}
 	if len(r.Text) > 0 {
 		fmt.Fprintf(&w, "  text:\n")

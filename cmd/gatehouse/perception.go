@@ -18,6 +18,9 @@ import (
 // openEngine checks the files inside the binary and opens the engine over the
 // built-in model pack, or the one that --models names.
 func (c *call) openEngine() (*engine.Engine, error) {
+	if c.workers < 0 {
+		return nil, fmt.Errorf("%w: --workers %d; give a number from 1, or leave it out", errUsage, c.workers)
+	}
 	if c.device != "cpu" {
 		if strings.HasPrefix(c.device, "cuda:") {
 			return nil, fmt.Errorf("device %s: this binary carries the CPU runtime only; use --device cpu", c.device)

@@ -7,54 +7,75 @@ import (
 	"gatehouse/engine/document/mrz"
 )
 
-// CrossCheck compares one field of the zone with the printed text.
-type CrossCheck struct {
-	Field  string `json:"field"`
-	Zone   string `json:"zone"`
-	Visual string `json:"visual"` // the printed text that was compared
-	// Agrees: the printed text holds the value. Where neither it nor anything
-	// near it was found the field is not listed at all.
-	Agrees bool `json:"agrees"`
+// Field is one value of the zone.
+type Field struct {
+	Value string `json:"value"`
+	// Visual is the printed text that was compared with it; empty where none
+	// was like it, which proves nothing.
+	Visual    string    `json:"visual,omitempty"`
+	Agreement Agreement `json:"agreement,omitempty"`
 }
 
-// crossCheck fills Fields and Conflicts. A conflict needs a printed text that
-// is nearly the value and not the value: absence proves nothing.
-func (d *Document) crossCheck() {
+// Agreement is how a printed text relates to the zone's value.
+type Agreement string
+
+const (
+	Confirmed Agreement = "confirmed" // it holds the value, letter by letter
+	Similar   Agreement = "similar"   // it differs only in letters that readers confuse
+	Conflicts Agreement = "conflicts" // it differs in one letter that they do not
+)
+
+// Conflict is a printed text that is nearly the zone's value and not it.
+type Conflict struct {
+	Field  string `json:"field"`
+	Zone   string `json:"zone"`
+	Visual string `json:"visual"`
+}
+
+// Names of the fields that the printed text is compared with.
+const (
+	fieldNumber  = "number"
+	fieldSurname = "surname"
+	fieldGiven   = "given_names"
+	fieldBirth   = "birth"
+	fieldExpiry  = "expiry"
+)
+
+func (d *Document) fillFields() {
 	f := &d.MRZ.Fields
+	for name, value := range map[string]string{
+		fieldNumber: f.Number, fieldSurname: f.Surname, fieldGiven: f.GivenNames, fieldBirth: f.Birth.ISO, fieldExpiry: f.Expiry.ISO,
+		"issuer": f.Issuer, "nationality": f.Nationality, "sex": f.Sex, "optional": f.Optional, "optional2": f.Optional2,
+	} {
+		if value != "" {
+			d.Fields[name] = Field{Value: value}
+		}
+	}
+}
+
+// crossCheck looks for the fields in the printed text.
+func (d *Document) crossCheck() {
 	var lines []printed
 	for _, t := range d.Text {
-		// The zone itself was read as text too.
-		if strings.Count(t.Text, "<") >= 3 {
-			continue
+		// The zone itself was read as text too, and is no second witness.
+		if strings.Count(t.Text, "<") < 3 {
+			lines = append(lines, printed{t.Text, mrz.Foldings(t.Text)})
 		}
-		lines = append(lines, printed{t.Text, mrz.Foldings(t.Text)})
 	}
-	d.Fields = nil
-	for _, c := range []struct {
-		field, value string
-		near         int // letters that may differ and still be the same field misread
-	}{
-		{"number", f.Number, 1}, {"surname", f.Surname, 1}, {"given_names", f.GivenNames, 1},
-		{"birth", f.Birth.ISO, 0}, {"expiry", f.Expiry.ISO, 0},
-	} {
-		if c.value == "" {
-			continue
-		}
-		var found CrossCheck
-		var ok bool
-		switch c.field {
-		case "birth", "expiry":
-			found, ok = compareDate(c.value, lines)
-		default:
-			found, ok = compareText(c.value, lines, c.near, c.field == "number")
-		}
+	for _, name := range []string{fieldNumber, fieldSurname, fieldGiven, fieldBirth, fieldExpiry} {
+		f, ok := d.Fields[name]
 		if !ok {
 			continue
 		}
-		found.Field, found.Zone = c.field, c.value
-		d.Fields = append(d.Fields, found)
-		if !found.Agrees {
-			d.Conflicts = append(d.Conflicts, found)
+		switch name {
+		case fieldBirth, fieldExpiry:
+			f.Visual, f.Agreement = compareDate(f.Value, lines)
+		default:
+			f.Visual, f.Agreement = compareText(f.Value, lines, name == fieldNumber)
+		}
+		d.Fields[name] = f
+		if f.Agreement == Conflicts {
+			d.Conflicts = append(d.Conflicts, Conflict{name, f.Value, f.Visual})
 		}
 	}
 }
@@ -64,30 +85,41 @@ type printed struct {
 	foldings []string
 }
 
-func compareText(value string, lines []printed, near int, digits bool) (CrossCheck, bool) {
-	best := CrossCheck{}
-	found := false
+// compareText gives the text that holds the value, or failing that the one
+// nearest to it.
+func compareText(value string, lines []printed, isNumber bool) (visual string, a Agreement) {
 	for _, l := range lines {
 		candidates := l.foldings
-		if digits {
+		if isNumber {
 			candidates = []string{alphanumeric(l.text)}
 		}
 		for _, c := range candidates {
-			if digits && strings.Contains(c, alphanumeric(value)) || !digits && strings.Contains(" "+c+" ", " "+value+" ") {
-				return CrossCheck{Visual: l.text, Agrees: true}, true
+			if isNumber && strings.Contains(c, alphanumeric(value)) || !isNumber && strings.Contains(" "+c+" ", " "+value+" ") {
+				return l.text, Confirmed
 			}
 			if len(c) != len(value) {
 				continue
 			}
 			switch different, clearly := differing(c, value); {
 			case clearly == 0:
-				return CrossCheck{Visual: l.text, Agrees: true}, true
-			case len(value) >= 6 && different <= near: // short words are near to everything
-				best, found = CrossCheck{Visual: l.text}, true
+				visual, a = l.text, Similar
+			case a == "" && len(value) >= 6 && different == 1: // short words are near to everything
+				visual, a = l.text, Conflicts
 			}
 		}
 	}
-	return best, found
+	return visual, a
+}
+
+// confirms says whether the printed text, read by itself, says what no check
+// digit covers: the names, and the number, which two errors may cancel out in.
+func (d *Document) confirms() bool {
+	for _, name := range []string{fieldNumber, fieldSurname, fieldGiven} {
+		if f, ok := d.Fields[name]; ok && f.Agreement != Confirmed {
+			return false
+		}
+	}
+	return d.Fields[fieldSurname].Agreement == Confirmed
 }
 
 func alphanumeric(s string) string {
@@ -117,21 +149,22 @@ func differing(a, b string) (different, clearly int) {
 // dateLayouts are the ways in which documents print dates.
 var dateLayouts = []string{"02.01.2006", "2006-01-02", "02/01/2006", "01/02/2006", "02-01-2006", "02 01 2006", "02 Jan 2006", "2 Jan 2006", "02 January 2006", "02 Jan 06", "02.01.06", "02 01 06", "02Jan2006"}
 
-func compareDate(iso string, lines []printed) (CrossCheck, bool) {
+// compareDate gives the text that prints the date.
+func compareDate(iso string, lines []printed) (visual string, a Agreement) {
 	want, err := time.Parse(time.DateOnly, iso)
 	if err != nil {
-		return CrossCheck{}, false
+		return "", ""
 	}
 	for _, l := range lines {
 		for _, layout := range dateLayouts {
 			for _, part := range dateParts(l.text) {
 				if t, err := time.Parse(layout, part); err == nil && (t.Equal(want) || len(layout) == 9 && t.Year()%100 == want.Year()%100 && t.YearDay() == want.YearDay()) {
-					return CrossCheck{Visual: l.text, Agrees: true}, true
+					return l.text, Confirmed
 				}
 			}
 		}
 	}
-	return CrossCheck{}, false
+	return "", ""
 }
 
 // dateParts are the texts of a line that may be a date: the whole, and with a

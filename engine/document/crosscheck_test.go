@@ -11,37 +11,33 @@ func TestCrossCheck(t *testing.T) {
 		Birth: mrz.Date{ISO: "1971-10-19"}, Expiry: mrz.Date{ISO: "2031-04-12"}}
 	for _, c := range []struct {
 		text, field string
-		want        string // agrees, conflicts, or nothing
+		want        Agreement
 	}{
-		{"XA0000014", "number", "agrees"},
-		{"No. XA0000014", "number", "agrees"},
-		{"XA0O00014", "number", "agrees"}, // the reader's own confusion
+		{"XA0000014", "number", "confirmed"},
+		{"No. XA0000014", "number", "confirmed"},
+		{"XA0O00014", "number", "similar"}, // the reader's own confusion
 		{"XA0000034", "number", "conflicts"},
 		{"XB0990014", "number", ""},
-		{"Müller-Lüdenscheidt", "surname", "agrees"},
+		{"Müller-Lüdenscheidt", "surname", "confirmed"},
 		{"MULLER LUDENSCHEIDT", "surname", ""}, // another length: no opinion
 		{"MUELLER LUEDENSCHEIDX", "surname", "conflicts"},
-		{"Loes", "given_names", "agrees"},
+		{"Loes", "given_names", "confirmed"},
 		{"Lees", "given_names", ""}, // too short to be a conflict
-		{"19.10.1971", "birth", "agrees"},
-		{"19 OCT/OKT 1971", "birth", "agrees"},
-		{"19 oct 71", "birth", "agrees"},
+		{"19.10.1971", "birth", "confirmed"},
+		{"19 OCT/OKT 1971", "birth", "confirmed"},
+		{"19 oct 71", "birth", "confirmed"},
 		{"19.10.1972", "birth", ""},
-		{"12 APR/APR 2031", "expiry", "agrees"},
+		{"12 APR/APR 2031", "expiry", "confirmed"},
 		{"XA0000014<<<<<NLD", "number", ""}, // the zone itself is no second witness
 	} {
-		d := &Document{MRZ: &mrz.Reading{Fields: fields}, Text: []Text{{Text: c.text}}}
+		d := &Document{MRZ: &mrz.Reading{Fields: fields}, Text: []Text{{Text: c.text}}, Fields: map[string]Field{}}
+		d.fillFields()
 		d.crossCheck()
-		got := ""
-		for _, f := range d.Fields {
-			if f.Field == c.field {
-				got = map[bool]string{true: "agrees", false: "conflicts"}[f.Agrees]
-			}
-		}
+		got := d.Fields[c.field].Agreement
 		if got != c.want {
 			t.Errorf("%q for %s: %q, want %q", c.text, c.field, got, c.want)
 		}
-		if (got == "conflicts") != (len(d.Conflicts) == 1) {
+		if (got == Conflicts) != (len(d.Conflicts) == 1) {
 			t.Errorf("%q: conflicts %+v", c.text, d.Conflicts)
 		}
 	}

@@ -66,9 +66,18 @@ func (r *Reader) alphabet() (*alphabet, error) {
 type Options struct {
 	// Today resolves two-digit years.
 	Today time.Time
-	// Text reads the printed text too: 1 to 3 seconds of a core.
-	Text bool
+	// Text says when to read the printed text too: 1 to 3 seconds of a core.
+	Text TextMode
 }
+
+// TextMode says when the printed text is read.
+type TextMode int
+
+const (
+	TextNever   TextMode = iota
+	TextInDoubt          // where the zone is valid and not trusted by itself
+	TextAlways
+)
 
 // Document is what a picture says.
 type Document struct {
@@ -77,11 +86,16 @@ type Document struct {
 	Type    string       `json:"type"`
 	Country string       `json:"country"`
 	MRZ     *mrz.Reading `json:"mrz"`
-	Text    []Text       `json:"text,omitempty"`
-	// Fields compare the zone with the printed text, where that was read.
-	Fields    []CrossCheck `json:"fields,omitempty"`
-	Conflicts []CrossCheck `json:"conflicts"`
-	Quality   Quality      `json:"quality"`
+	// Trusted: the zone is trusted by itself, or it is valid and the printed
+	// text confirms its names and number.
+	Trusted bool `json:"trusted"`
+	// Text is nil where it was not asked for.
+	Text []Text `json:"text"`
+	// Fields are the zone's values, with what the printed text says of them
+	// where that was read.
+	Fields    map[string]Field `json:"fields"`
+	Conflicts []Conflict       `json:"conflicts"`
+	Quality   Quality          `json:"quality"`
 }
 
 // Text is one printed line; its box in pixels of the original.
@@ -91,30 +105,46 @@ type Text struct {
 	Box   [4]float64 `json:"box"`   // x, y, w, h
 }
 
+// minSide is the least long side of a picture that can hold a zone: 30
+// characters of 5 pixels, of which nothing can be read reliably as it is.
+const minSide = 150
+
 // Read reads one picture. A picture without a document gives an empty reading,
 // not an error.
 func (r *Reader) Read(ctx context.Context, p *picture.Picture, o Options) (*Document, error) {
-	d := &Document{Type: "unknown", Conflicts: []CrossCheck{}}
+	d := &Document{Type: Unknown, Fields: map[string]Field{}, Conflicts: []Conflict{}}
+	if max(p.Width, p.Height) < minSide {
+		if o.Text == TextAlways {
+			d.Text = []Text{}
+		}
+		d.Quality = measure(p, nil)
+		return d, ctx.Err()
+	}
 	zone, err := r.findZone(ctx, p)
 	if err != nil {
 		return nil, err
 	}
+	right := vec{1, 0}
 	if zone != nil && zone.believable() {
+		right = zone.right()
 		d.MRZ = &zone.Reading
 		if d.MRZ.Fields, err = mrz.Parse(zone.Format, zone.Lines, o.Today); err != nil {
 			return nil, err
 		}
 		d.Country = d.MRZ.Fields.Issuer
 		d.Type = typeOf(zone.Format, d.MRZ.Fields.DocumentCode)
+		d.fillFields()
+		d.Trusted = d.MRZ.Trusted
 	}
-	if o.Text {
-		if d.Text, err = r.readAll(ctx, p); err != nil {
+	if o.Text == TextAlways || o.Text == TextInDoubt && d.MRZ != nil && d.MRZ.Valid && !d.MRZ.Trusted {
+		if d.Text, err = r.readAll(ctx, p, right); err != nil {
 			return nil, err
 		}
 		if d.MRZ == nil {
 			d.Type = typeByWords(d.Text)
 		} else {
 			d.crossCheck()
+			d.Trusted = d.Trusted || d.MRZ.Valid && d.confirms()
 		}
 	}
 	d.Quality = measure(p, zone)

@@ -146,8 +146,8 @@ func (e emission) greedy() (string, float64) {
 
 // readText reads a box with the whole alphabet, greedily: the text and the mean
 // probability of its characters.
-func (r *Reader) readText(ctx context.Context, p *picture.Picture, b box) (text string, score float64, err error) {
-	err = r.recognise(ctx, p, b, crop{stretch: 1}, func(a *alphabet, steps int, probability []float32) error {
+func (r *Reader) readText(ctx context.Context, p *picture.Picture, b box, c crop) (text string, score float64, err error) {
+	err = r.recognise(ctx, p, b, c, func(a *alphabet, steps int, probability []float32) error {
 		var out strings.Builder
 		last, n := 0, 0
 		for t := range steps {

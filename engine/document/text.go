@@ -14,18 +14,22 @@ const (
 	textSide = 960
 	// minTextScore drops what is more likely pattern than print.
 	minTextScore = 0.5
+	// sideways is the cosine to the page's direction below which a line may
+	// run either way.
+	sideways = 0.5
 )
 
-// readAll reads every line of text, from the top.
-func (r *Reader) readAll(ctx context.Context, p *picture.Picture) ([]Text, error) {
+// readAll reads every line of text, from the top of a page that is read in the
+// direction right.
+func (r *Reader) readAll(ctx context.Context, p *picture.Picture, right vec) ([]Text, error) {
 	boxes, err := r.detectText(ctx, p, textSide)
 	if err != nil {
 		return nil, err
 	}
-	sort.SliceStable(boxes, func(i, j int) bool { return boxes[i].c.y < boxes[j].c.y })
-	var out []Text
+	sort.SliceStable(boxes, func(i, j int) bool { return boxes[i].c.dot(right.normal()) < boxes[j].c.dot(right.normal()) })
+	out := []Text{}
 	for _, b := range boxes {
-		text, score, err := r.readText(ctx, p, b)
+		text, score, err := r.readText(ctx, p, b, crop{flipped: b.u.dot(right) < -sideways, stretch: 1})
 		if err != nil {
 			return nil, err
 		}

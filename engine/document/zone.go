@@ -35,6 +35,7 @@ type candidate struct {
 	mrz.Reading
 	rank         float64
 	lines        []box
+	flipped      bool // the lines run against their boxes' u
 	alternatives [][]mrz.Probabilities
 }
 
@@ -64,8 +65,16 @@ func combine(a, b *candidate) *candidate {
 		raw[i] = string(text)
 	}
 	c := newCandidate(a.Format, raw, joint, (a.Score+b.Score)/2)
-	c.lines = a.lines
+	c.lines, c.flipped = a.lines, a.flipped
 	return c
+}
+
+// right is the direction in which the zone is read.
+func (c *candidate) right() vec {
+	if c.flipped {
+		return c.lines[0].u.times(-1)
+	}
+	return c.lines[0].u
 }
 
 // search is the state of looking for the zone in one picture.
@@ -229,7 +238,7 @@ func (s *search) read(ctx context.Context, lines []box, c crop) (*candidate, err
 					continue
 				}
 				if found := judge(f, es[i:i+n]); found != nil && (best == nil || found.rank > best.rank) {
-					found.lines = lines[i : i+n]
+					found.lines, found.flipped = lines[i:i+n], c.flipped
 					best = found
 				}
 			}

@@ -130,9 +130,9 @@ func recognise(ctx context.Context, n *onnx.Network, aligned *picture.Picture) (
 	return sum, strength, nil
 }
 
-// strength is the length of the last recogniser's raw output: faces that are
-// not upright have a short one. 0 for a face that cannot be aligned.
-func (a *Analyser) strength(ctx context.Context, p *picture.Picture, f *Face) (float32, error) {
+// strength is the product of the recognisers' raw lengths: faces that are not
+// upright have a small one. 0 for a face that cannot be aligned.
+func (a *Analyser) strength(ctx context.Context, p *picture.Picture, f *Face) (float64, error) {
 	aligned, err := f.align(p)
 	if errors.Is(err, ErrDegenerate) {
 		return 0, nil
@@ -140,13 +140,17 @@ func (a *Analyser) strength(ctx context.Context, p *picture.Picture, f *Face) (f
 	if err != nil {
 		return 0, err
 	}
-	n := a.recognisers[len(a.recognisers)-1]
-	var s float32
-	err = n.Feed(ctx, n.Target, 1, func(_ int, dst []float32) { aligned.Warp(dst, &n.Target, picture.Identity(), picture.Replicate) }, func(out []onnx.Output) error {
-		s = length(out[0].Data)
-		return nil
-	})
-	return s, err
+	product := 1.0
+	for _, n := range a.recognisers {
+		err = n.Feed(ctx, n.Target, 1, func(_ int, dst []float32) { aligned.Warp(dst, &n.Target, picture.Identity(), picture.Replicate) }, func(out []onnx.Output) error {
+			product *= float64(length(out[0].Data))
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return product, nil
 }
 
 func length(v []float32) float32 {

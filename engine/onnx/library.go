@@ -53,17 +53,22 @@ func (l Library) place() (path string, undo func(), err error) {
 }
 
 // loadGlobal makes a library's symbols available to those loaded after it. The
-// host's own copy comes first: it is the newer one or the patched one.
-func (l Library) loadGlobal() error {
+// host's own copy comes first: it is the newer one or the patched one. undo must
+// wait until all libraries are loaded: the loader knows them by their paths, and
+// a descriptor's number that comes again would be the first library again.
+func (l Library) loadGlobal() (undo func(), err error) {
 	if openGlobal(l.SOName) == nil {
-		return nil
+		return func() {}, nil
 	}
 	path, undo, err := l.place()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer undo()
-	return openGlobal(path)
+	if err := openGlobal(path); err != nil {
+		undo()
+		return nil, err
+	}
+	return undo, nil
 }
 
 func openGlobal(path string) error {

@@ -50,9 +50,11 @@ func Open(c Config) (*Runtime, error) {
 		return r, nil
 	}
 	for _, l := range c.Support {
-		if err := l.loadGlobal(); err != nil {
+		undo, err := l.loadGlobal()
+		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %v", ErrRuntime, l.SOName, err)
 		}
+		defer undo()
 	}
 	path, undo, err := c.Runtime.place()
 	if err != nil {

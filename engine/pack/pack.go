@@ -42,7 +42,7 @@ type Pack struct {
 func OpenPath(path string) (*Pack, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("model pack: %w", err)
+		return nil, fmt.Errorf("model pack %s: %w", path, errors.Unwrap(err))
 	}
 	if st.IsDir() {
 		p, err := open(dirSource(path))
@@ -82,6 +82,9 @@ type source interface {
 func open(src source) (*Pack, error) {
 	b, err := src.read(ManifestFile, maxManifest)
 	if err != nil {
+		if errors.Is(err, ErrFormat) {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	p := &Pack{files: map[string][]byte{}}

@@ -193,7 +193,7 @@ func goDecoderError(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, png.FormatError("not enough pixel data")):
 		return fmt.Errorf("%w: it ends before its last pixel", ErrTruncated)
 	case errors.As(err, &unsupported):
 		return fmt.Errorf("%w that can be read: %v", ErrUnsupported, err)

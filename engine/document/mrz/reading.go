@@ -41,6 +41,9 @@ const (
 func Judge(f Format, raw []string, alternatives [][]Probabilities, score float64) Reading {
 	r := Reading{Format: f, Raw: raw, Score: score, Confidence: 1}
 	r.Lines, r.Repairs = Mend(f, raw, alternatives)
+	if r.Repairs == nil {
+		r.Repairs = []Repair{} // [] in JSON, as the contract says
+	}
 	r.Checks = Checks(f, r.Lines)
 	r.Valid = allHold(r.Checks)
 	r.ValidByRepair = r.Valid && !allHold(Checks(f, raw))

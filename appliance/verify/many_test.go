@@ -1,0 +1,158 @@
+package verify_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/appliance/verify"
+	"gatehouse/engine/document/mrz"
+	"gatehouse/engine/enginetest"
+)
+
+// usage is what the process holds on to.
+type usage struct {
+	goroutines, descriptors int
+	resident                int64 // bytes
+}
+
+func measure(t *testing.T) usage {
+	t.Helper()
+	runtime.GC()
+	debug.FreeOSMemory()
+	files, err := os.ReadDir("/proc/self/fd")
+	status, err2 := os.ReadFile("/proc/self/status")
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return usage{runtime.NumGoroutine(), len(files), kib << 10}
+}
+
+// Five hundred verifications by sixty-four callers: each gets what a single
+// one gets, and nothing is left behind.
+func TestManyVerifications(t *testing.T) {
+	warmUp, total := 100, 500
+	if testing.Short() {
+		warmUp, total = 16, 40
+	}
+	e := enginetest.Open(t)
+	v := verify.New(e, clock(today))
+	evidence := []verify.Evidence{
+		{Document: passport(t).jpeg, Selfie: photo(t, "obama2")},
+		{Document: draw(t, mrz.TD3, 9, nil).jpeg, Selfie: photo(t, "biden")},
+	}
+	alone := make([]string, len(evidence))
+	for i, in := range evidence {
+		alone[i] = essence(t, verified(t, v, in))
+	}
+	run := func(from, to int) {
+		jobs := make(chan int)
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for i := range jobs {
+					r, err := v.Verify(context.Background(), evidence[i%len(evidence)])
+					if err != nil {
+						t.Errorf("verification %d: %v", i, err)
+						continue
+					}
+					if got := essence(t, r); got != alone[i%len(evidence)] {
+						t.Errorf("verification %d gives\n%s\nalone\n%s", i, got, alone[i%len(evidence)])
+					}
+				}
+			})
+		}
+		for i := from; i < to; i++ {
+			jobs <- i
+		}
+		close(jobs)
+		wg.Wait()
+	}
+	run(0, warmUp)
+	before := measure(t)
+	run(warmUp, total)
+	after := measure(t)
+	for range 50 { // what is just ending gets the time to
+		if after.goroutines <= before.goroutines && after.descriptors <= before.descriptors {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		after = measure(t)
+	}
+	t.Logf("goroutines %d, then %d; descriptors %d, then %d; resident %.1f MB, then %.1f MB", before.goroutines, after.goroutines,
+		before.descriptors, after.descriptors, float64(before.resident)/1e6, float64(after.resident)/1e6)
+	if after.goroutines > before.goroutines || after.descriptors > before.descriptors {
+		t.Errorf("%d goroutines and %d open files, before %d and %d", after.goroutines, after.descriptors, before.goroutines, before.descriptors)
+	}
+	// The race detector's own memory hides the product's.
+	if grew := after.resident - before.resident; grew > 64<<20 && !raceDetector {
+		t.Errorf("memory grew by %d bytes in %d verifications", grew, total-warmUp)
+	}
+}
+
+// essence is a result without its times, numbers to 1e-5.
+func essence(t *testing.T, r *verify.Result) string {
+	t.Helper()
+	var lines []string
+	for _, s := range timeless(r).Signals {
+		line := s.Name + " " + string(s.Status)
+		if s.Value != nil {
+			line += strconv.FormatFloat(*s.Value, 'f', 5, 64)
+		}
+		lines = append(lines, line)
+	}
+	b, err := json.Marshal([]any{r.Decision, r.Reasons, lines, r.Document.MRZ.Lines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// A cancelled verification is over soon, with the caller's reason and without
+// a result, and the next one is none the worse.
+func TestCancelled(t *testing.T) {
+	prompt, wide := 300*time.Millisecond, 4000
+	if raceDetector { // loops over pixels take ten times as long
+		prompt, wide = 3*time.Second, 2000
+	}
+	v := verify.New(enginetest.Open(t), clock(today))
+	selfie := decoded(t, photo(t, "obama3"))
+	in := verify.Evidence{Document: jpeg(t, scaled(passport(t).Picture, wide)), Selfie: jpeg(t, scaled(selfie, wide)), Frames: [][]byte{photo(t, "obama2")}}
+	want := essence(t, verified(t, v, in))
+	for _, delay := range []time.Duration{0, 5, 20, 60, 150, 400} {
+		delay *= time.Millisecond
+		best := time.Hour
+		for try := 0; try < 3 && best > prompt; try++ { // the machine is shared
+			ctx, cancel := context.WithTimeout(context.Background(), delay)
+			start := time.Now()
+			r, err := v.Verify(ctx, in)
+			if late := time.Since(start) - delay; late < best {
+				best = late
+			}
+			if (r == nil) == (err == nil) || err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("cancelled after %v: %v, %v", delay, r, err)
+			}
+			cancel()
+		}
+		t.Logf("cancelled after %v: back in %v", delay, best.Round(time.Millisecond/10))
+		if best > prompt {
+			t.Errorf("cancelled after %v it came back %v later, at most %v is allowed", delay, best, prompt)
+		}
+	}
+	if got := essence(t, verified(t, v, in)); got != want {
+		t.Errorf("after cancelled runs\n%s\nbefore\n%s", got, want)
+	}
+}
