@@ -16,6 +16,7 @@ import (
 	"gatehouse/appliance/verify"
 	"gatehouse/engine/document/mrz"
 	"gatehouse/engine/enginetest"
+	"gatehouse/engine/onnx"
 )
 
 // usage is what the process holds on to.
@@ -155,4 +156,46 @@ func TestCancelled(t *testing.T) {
 	if got := essence(t, verified(t, v, in)); got != want {
 		t.Errorf("after cancelled runs\n%s\nbefore\n%s", got, want)
 	}
+}
+
+// Behind a busy engine, who is told to go goes: those who wait for their turn
+// as well as those who have it.
+func TestCancelledBehindBusyWorkers(t *testing.T) {
+	e := enginetest.Open(t)
+	v := verify.New(e, clock(today))
+	in := verify.Evidence{Document: passport(t).jpeg, Selfie: photo(t, "obama2")}
+	inside, leave, held := make(chan struct{}), make(chan struct{}), make(chan error, e.Workers())
+	for i := range e.Workers() {
+		n := e.Faces.Networks()[i%5]
+		go func() {
+			held <- n.Feed(context.Background(), n.Target, 1, func(int, []float32) {}, func([]onnx.Output) error {
+				inside <- struct{}{}
+				<-leave
+				return nil
+			})
+		}()
+		<-inside
+	}
+	var wg sync.WaitGroup
+	for range 4 * e.Workers() {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			if r, err := v.Verify(ctx, in); r != nil || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v, %v", r, err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("it waited %v", took)
+			}
+		})
+	}
+	wg.Wait()
+	close(leave)
+	for range e.Workers() {
+		if err := <-held; err != nil {
+			t.Error(err)
+		}
+	}
+	verified(t, v, in)
 }

@@ -124,9 +124,9 @@ func TestUnreadable(t *testing.T) {
 // Also where both sides fail, whichever comes first.
 func TestBothUnreadable(t *testing.T) {
 	v := verify.New(enginetest.Open(t), clock(today))
-	rounds := 5000
+	rounds := 20000
 	if testing.Short() {
-		rounds = 500
+		rounds = 5000
 	}
 	for i := range rounds {
 		_, err := v.Verify(context.Background(), verify.Evidence{Document: []byte("paper"), Selfie: []byte("me")})

@@ -77,14 +77,25 @@ type Model struct {
 type Verifier struct {
 	engine *engine.Engine
 	now    func() time.Time
+	// places bounds the verifications under way to the engine's workers: more
+	// would hold pictures (20 MB each pair) without being any faster.
+	places chan struct{}
 }
 
 // New makes a verifier; now gives the day that documents are judged by.
-func New(e *engine.Engine, now func() time.Time) *Verifier { return &Verifier{e, now} }
+func New(e *engine.Engine, now func() time.Time) *Verifier {
+	return &Verifier{e, now, make(chan struct{}, e.Workers())}
+}
 
-// Verify runs one verification. Errors: *InputError for a picture that cannot
-// be read, ctx's, or the engine's.
+// Verify runs one verification, after those that came before. Errors:
+// *InputError for a picture that cannot be read, ctx's, or the engine's.
 func (v *Verifier) Verify(ctx context.Context, in Evidence) (*Result, error) {
+	select {
+	case v.places <- struct{}{}:
+		defer func() { <-v.places }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := &work{v: v, clock: newStopwatch()}
