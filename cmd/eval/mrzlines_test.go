@@ -62,7 +62,7 @@ func TestTally(t *testing.T) {
 }
 
 func TestCompareLines(t *testing.T) {
-	all := []photograph{{"a", []string{"AB", "CD"}}, {"b", []string{"EF"}}}
+	all := []photograph{{file: "a", lines: []string{"AB", "CD"}}, {file: "b", lines: []string{"EF"}}}
 	right, lines, cpu := compareLines(all, []peerReading{{[]string{"A B", "CX"}, 10}, {[]string{"noise", "EF"}, 20}})
 	if right != 1 || lines != "2 of 3" || cpu != 15 {
 		t.Errorf("%d, %s, %g", right, lines, cpu)

@@ -21,6 +21,9 @@ func throughputFigures() []figure {
 const (
 	throughputTime   = 10 * time.Second
 	throughputRounds = 2
+	// quiet is what other programs may take of a core: with more their share,
+	// not ours, makes the ratio.
+	quiet = 0.1
 )
 
 // rate is what a load reached.
@@ -44,8 +47,8 @@ func (s *speedRun) throughput(ctx context.Context) error {
 	}
 	defer two.Close()
 	t := table{title: "Verifications, document and selfie of 12 megapixels", head: []string{"cores", "round", "per second", "cores busy", "by other programs", "CPU ms for each"},
-		note: fmt.Sprintf("%d s each, in turn, the process bound to its cores; the better round of each counts.\nWhere other programs take cores these rates are too low, and their ratio means nothing.", int(throughputTime.Seconds()))}
-	best := map[int]float64{}
+		note: fmt.Sprintf("%d s each, in turn, the process bound to its cores; the better round of each counts.\nWhere other programs take cores the rates are too low, and their ratio would mean nothing.", int(throughputTime.Seconds()))}
+	best := map[int]rate{}
 	for round := range throughputRounds {
 		for i, e := range []*engine.Engine{s.one, two} {
 			cores := i + 1
@@ -58,14 +61,20 @@ func (s *speedRun) throughput(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			best[cores] = max(best[cores], r.perSecond)
+			if r.perSecond > best[cores].perSecond {
+				best[cores] = r
+			}
 			t.add(fmt.Sprint(cores), fmt.Sprint(round+1), fmt.Sprintf("%.3f", r.perSecond), fmt.Sprintf("%.2f", r.busy), fmt.Sprintf("%.2f", r.others), fmt.Sprintf("%.0f", r.cpu))
 		}
 	}
 	s.table(t)
-	s.measure("verifications_per_s_1core", best[1])
-	s.measure("verifications_per_s_2cores", best[2])
-	s.measure("scaling_2cores", best[2]/best[1])
+	s.measure("verifications_per_s_1core", best[1].perSecond)
+	s.measure("verifications_per_s_2cores", best[2].perSecond)
+	if max(best[1].others, best[2].others) > quiet {
+		s.skip("busy-machine")
+		return nil
+	}
+	s.measure("scaling_2cores", best[2].perSecond/best[1].perSecond)
 	return nil
 }
 

@@ -8,6 +8,7 @@ package document
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -39,7 +40,7 @@ func New(rt *onnx.Runtime, p *pack.Pack) (*Reader, error) {
 			return nil, err
 		}
 		if len(m.Outputs) != 1 || m.Input.Batch > 1 || m.Input.Width != 0 || m.Input.Layout != pack.NCHW {
-			return nil, ErrUnsuitable
+			return nil, fmt.Errorf("%s: %w: %s takes NCHW of any width in a batch of 1 or any, and has one output", m.File.Name, ErrUnsuitable, n.task)
 		}
 		*n.net = rt.NewNetwork(p, m)
 	}

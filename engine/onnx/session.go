@@ -97,8 +97,8 @@ type Output struct {
 	Data  []float32
 }
 
-// Run feeds one float32 tensor. use sees the outputs, which are the runtime's
-// memory and gone when it returns. A cancelled run is stopped inside the
+// Run feeds one float32 tensor. use sees the outputs, which are gone when it
+// returns. A cancelled run is stopped inside the
 // network and returns ctx's error.
 func (s *Session) Run(ctx context.Context, shape []int64, data []float32, use func([]Output) error) error {
 	if err := s.rt.enter(ctx); err != nil {
