@@ -98,8 +98,8 @@ type Output struct {
 }
 
 // Run feeds one float32 tensor. use sees the outputs, which are gone when it
-// returns. A cancelled run is stopped inside the
-// network and returns ctx's error.
+// returns. A cancelled run is stopped inside the network and returns ctx's
+// error.
 func (s *Session) Run(ctx context.Context, shape []int64, data []float32, use func([]Output) error) error {
 	if err := s.rt.enter(ctx); err != nil {
 		return err
