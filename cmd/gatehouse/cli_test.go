@@ -119,7 +119,7 @@ func TestFacePrintsTheContract(t *testing.T) {
 func TestDocumentReadPrintsTheContract(t *testing.T) {
 	o := one[object](t, succeed(t, "document", "read", passport, "--json"))
 	human := succeed(t, "document", "read", passport)
-	for _, said := range append(slices.Clone(printed), passport, "passport", "TD3", "confirmed by the printed text") {
+	for _, said := range append(slices.Clone(printed), passport, "passport", "TD3", "confirmed: the printed text says") {
 		if !strings.Contains(human, said) {
 			t.Errorf("document read lacks %q: %q", said, human)
 		}

@@ -122,8 +122,7 @@ type readDocument struct {
 	}
 	Text   []struct{ Text string }
 	Fields map[string]struct {
-		Value, Visual string
-		Confirmed     bool
+		Value, Visual, Agreement string
 	}
 	Conflicts []any
 }
@@ -132,7 +131,7 @@ type readDocument struct {
 // text that the zone is compared with.
 func TestTurnedDocument(t *testing.T) {
 	upright := one[readDocument](t, succeed(t, "document", "read", passport, "--json"))
-	if f := upright.Fields; !f["number"].Confirmed || !f["birth"].Confirmed || !f["expiry"].Confirmed {
+	if f := upright.Fields; f["number"].Agreement != "confirmed" || f["birth"].Agreement != "confirmed" || f["expiry"].Agreement != "confirmed" {
 		t.Fatalf("upright: %+v", f)
 	}
 	for _, turn := range []int{1, 2, 3} {

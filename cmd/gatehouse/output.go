@@ -165,7 +165,7 @@ func refused(file string, err error) error {
 	}
 	remedy := ""
 	switch {
-	case strings.Contains(err.Error(), ";"): // it brings its own
+	case errors.Is(err, picture.ErrUnsupported) && strings.Contains(err.Error(), ";"): // it brings its own
 	case errors.Is(err, picture.ErrEmpty):
 		remedy = "; copy it again"
 	case errors.Is(err, picture.ErrUnsupported):

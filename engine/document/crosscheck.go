@@ -71,7 +71,7 @@ func (d *Document) crossCheck() {
 		case fieldBirth, fieldExpiry:
 			f.Visual, f.Agreement = compareDate(f.Value, lines)
 		default:
-			f.Visual, f.Agreement = compareText(f.Value, lines, name == fieldNumber)
+			f.Visual, f.Agreement = compareText(f.Value, lines, name == fieldNumber, d.MRZ.Fields.NameTruncated)
 		}
 		d.Fields[name] = f
 		if f.Agreement == Conflicts {
@@ -86,8 +86,8 @@ type printed struct {
 }
 
 // compareText gives the text that holds the value, or failing that the one
-// nearest to it.
-func compareText(value string, lines []printed, isNumber bool) (visual string, a Agreement) {
+// nearest to it. Names that the zone cut off go on in print.
+func compareText(value string, lines []printed, isNumber, cut bool) (visual string, a Agreement) {
 	for _, l := range lines {
 		candidates := l.foldings
 		if isNumber {
@@ -95,6 +95,9 @@ func compareText(value string, lines []printed, isNumber bool) (visual string, a
 		}
 		for _, c := range candidates {
 			if isNumber && strings.Contains(c, alphanumeric(value)) || !isNumber && strings.Contains(" "+c+" ", " "+value+" ") {
+				return l.text, Confirmed
+			}
+			if cut && !isNumber && len(value) >= minCut && strings.HasPrefix(c, value) {
 				return l.text, Confirmed
 			}
 			if len(c) != len(value) {
@@ -110,6 +113,9 @@ func compareText(value string, lines []printed, isNumber bool) (visual string, a
 	}
 	return visual, a
 }
+
+// minCut is the least length of a name of which a part may vouch for the whole.
+const minCut = 6
 
 // confirms says whether the printed text, read by itself, says what no check
 // digit covers: the names, and the number, which two errors may cancel out in.

@@ -21,6 +21,7 @@ func TestCrossCheck(t *testing.T) {
 		{"Müller-Lüdenscheidt", "surname", "confirmed"},
 		{"MULLER LUDENSCHEIDT", "surname", ""}, // another length: no opinion
 		{"MUELLER LUEDENSCHEIDX", "surname", "conflicts"},
+		{"Müller-Lüdenscheidtburg", "surname", ""},
 		{"Loes", "given_names", "confirmed"},
 		{"Lees", "given_names", ""}, // too short to be a conflict
 		{"19.10.1971", "birth", "confirmed"},
@@ -40,5 +41,19 @@ func TestCrossCheck(t *testing.T) {
 		if (got == Conflicts) != (len(d.Conflicts) == 1) {
 			t.Errorf("%q: conflicts %+v", c.text, d.Conflicts)
 		}
+	}
+}
+
+// A name that fills its field was cut off: print goes on where the zone ends.
+func TestCrossCheckOfCutNames(t *testing.T) {
+	d := &Document{MRZ: &mrz.Reading{Fields: mrz.Fields{Surname: "PAPAKONSTANTINOPOULOU ANAGNOSTOPOULO", GivenNames: "T", NameTruncated: true}},
+		Text: []Text{{Text: "Papakonstantinopoulou-Anagnostopoulou"}, {Text: "Thóra"}}, Fields: map[string]Field{}}
+	d.fillFields()
+	d.crossCheck()
+	if got := d.Fields["surname"].Agreement; got != Confirmed {
+		t.Errorf("surname: %q", got)
+	}
+	if got := d.Fields["given_names"].Agreement; got != "" {
+		t.Errorf("one letter confirms nothing: %q", got)
 	}
 }

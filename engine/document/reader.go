@@ -90,7 +90,7 @@ type Document struct {
 	// Trusted: the zone is trusted by itself, or it is valid and the printed
 	// text confirms its names and number.
 	Trusted bool `json:"trusted"`
-	// Text is nil where it was not asked for.
+	// Text is empty where it was not asked for.
 	Text []Text `json:"text"`
 	// Fields are the zone's values, with what the printed text says of them
 	// where that was read.
@@ -113,11 +113,8 @@ const minSide = 150
 // Read reads one picture. A picture without a document gives an empty reading,
 // not an error.
 func (r *Reader) Read(ctx context.Context, p *picture.Picture, o Options) (*Document, error) {
-	d := &Document{Type: Unknown, Fields: map[string]Field{}, Conflicts: []Conflict{}}
+	d := &Document{Type: Unknown, Text: []Text{}, Fields: map[string]Field{}, Conflicts: []Conflict{}}
 	if max(p.Width, p.Height) < minSide {
-		if o.Text == TextAlways {
-			d.Text = []Text{}
-		}
 		d.Quality = measure(p, nil)
 		return d, ctx.Err()
 	}
