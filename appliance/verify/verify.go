@@ -77,14 +77,15 @@ type Model struct {
 type Verifier struct {
 	engine *engine.Engine
 	now    func() time.Time
-	// places bounds the verifications under way to the engine's workers: more
-	// would hold pictures (20 MB each pair) without being any faster.
+	// places bounds the verifications under way: one more than the engine has
+	// workers keeps the cores busy while one begins and another ends; more
+	// would only hold pictures (20 MB each pair).
 	places chan struct{}
 }
 
 // New makes a verifier; now gives the day that documents are judged by.
 func New(e *engine.Engine, now func() time.Time) *Verifier {
-	return &Verifier{e, now, make(chan struct{}, e.Workers())}
+	return &Verifier{e, now, make(chan struct{}, e.Workers()+1)}
 }
 
 // Verify runs one verification, after those that came before. Errors:

@@ -14,6 +14,7 @@ import (
 const (
 	lineHeight = 48   // pixels that the recogniser takes
 	minWidth   = 16   // least width it can take
+	widthStep  = 8    // pixels for one step of its output: widths repeat, and stretch by 1 % at most
 	maxWidth   = 4096 // bounds one run: 85 heights, twice the longest line
 )
 
@@ -78,7 +79,7 @@ func (r *Reader) lineCrop(b box, c crop) (picture.Target, picture.Transform) {
 	long, short := max(b.long, 1), max(b.short*(1+c.grow), 1)
 	t := r.recogniser.Target
 	t.Height = lineHeight
-	t.Width = max(minWidth, min(maxWidth, int(math.Ceil(lineHeight*long/short*c.stretch))))
+	t.Width = max(minWidth, min(maxWidth, widthStep*int(math.Ceil(lineHeight*long/short*c.stretch/widthStep))))
 	du, dv := u.times(long/float64(t.Width)), v.times(short/float64(t.Height))
 	origin := b.c.sub(u.times(long / 2)).sub(v.times(short / 2)).add(du.add(dv).times(0.5)).sub(vec{0.5, 0.5})
 	return t, picture.Affine(du.x, dv.x, origin.x, du.y, dv.y, origin.y)

@@ -25,6 +25,9 @@ type Session struct {
 	err    error
 	closed bool
 
+	shapes  shapes
+	buffers sync.Pool // of *[]float32, for outputs of known shape
+
 	runs, nanos atomic.Int64
 }
 
@@ -115,16 +118,17 @@ func (s *Session) Run(ctx context.Context, shape []int64, data []float32, use fu
 		return fmt.Errorf("%s: %w: %v", s.name, ErrModel, err)
 	}
 	defer in.Destroy()
-	out := make([]ort.Value, len(s.outputs))
+	out, known := s.pooled(shape)
+	defer func() { s.release(out, known) }()
 	start := time.Now()
 	err = s.run(ctx, in, out)
-	defer func() {
-		for _, v := range out {
-			if v != nil {
-				v.Destroy()
-			}
-		}
-	}()
+	if err != nil && known && ctx.Err() == nil {
+		// Its outputs do not follow from its input's shape alone.
+		s.release(out, known)
+		s.shapes.forget(shape)
+		out, known = make([]ort.Value, len(s.outputs)), false
+		err = s.run(ctx, in, out)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -140,6 +144,9 @@ func (s *Session) Run(ctx context.Context, shape []int64, data []float32, use fu
 			return fmt.Errorf("%s: %w: output %s is not float32", s.name, ErrModel, s.outputs[i])
 		}
 		results[i] = Output{t.GetShape(), t.GetData()}
+	}
+	if !known {
+		s.shapes.learn(shape, results)
 	}
 	return use(results)
 }
