@@ -71,15 +71,15 @@ func (s *speedRun) throughput(ctx context.Context) error {
 	s.table(t)
 	s.measure("verifications_per_s_1core", best[1].perSecond)
 	s.measure("verifications_per_s_2cores", best[2].perSecond)
+	if max(best[1].others, best[2].others) > quiet {
+		s.skip("busy-machine")
+		return nil
+	}
 	alone, err := s.modelsAlone(ctx, s.one, two)
 	if err != nil {
 		return err
 	}
 	s.measure("scaling_2cores_models_alone", alone)
-	if max(best[1].others, best[2].others) > quiet {
-		s.skip("busy-machine")
-		return nil
-	}
 	s.measure("scaling_2cores", best[2].perSecond/best[1].perSecond)
 	return nil
 }

@@ -102,7 +102,7 @@ func (b box) key(c crop) lineKey {
 // the first trusted reading; nil where there is none.
 func (r *Reader) findZone(ctx context.Context, p *picture.Picture) (*candidate, error) {
 	s := &search{r: r, p: p, seen: map[string]int{}}
-	for _, find := range []func() ([]box, error){
+	for i, find := range []func() ([]box, error){
 		func() ([]box, error) { return bands(p, 0), nil },
 		func() ([]box, error) { return bands(p, 1), nil },
 		func() ([]box, error) { return r.detectText(ctx, p, detectSide) },
@@ -110,6 +110,11 @@ func (r *Reader) findZone(ctx context.Context, p *picture.Picture) (*candidate, 
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		// Where the bands gave a valid zone the detector would give the same
+		// lines again; what is in doubt then is the reading.
+		if i >= 2 && s.best != nil && s.best.Valid {
+			break
 		}
 		boxes, err := find()
 		if err != nil {
