@@ -19,7 +19,7 @@ import (
 var prompt, wide = 300 * time.Millisecond, 4000
 
 func init() {
-	if raceDetector {
+	if enginetest.RaceDetector {
 		prompt, wide = 3*time.Second, 2000
 	}
 }

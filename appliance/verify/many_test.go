@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,29 +15,6 @@ import (
 	"gatehouse/engine/enginetest"
 	"gatehouse/engine/onnx"
 )
-
-// usage is what the process holds on to.
-type usage struct {
-	goroutines, descriptors int
-	resident                int64 // bytes
-}
-
-func measure(t *testing.T) usage {
-	t.Helper()
-	runtime.GC()
-	debug.FreeOSMemory()
-	files, err := os.ReadDir("/proc/self/fd")
-	status, err2 := os.ReadFile("/proc/self/status")
-	if err := errors.Join(err, err2); err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return usage{runtime.NumGoroutine(), len(files), kib << 10}
-}
 
 // Five hundred verifications by sixty-four callers: each gets what a single
 // one gets, and nothing is left behind.
@@ -83,25 +57,9 @@ func TestManyVerifications(t *testing.T) {
 		wg.Wait()
 	}
 	run(0, warmUp)
-	before := measure(t)
+	before := enginetest.Measure(t)
 	run(warmUp, total)
-	after := measure(t)
-	for range 50 { // what is just ending gets the time to
-		if after.goroutines <= before.goroutines && after.descriptors <= before.descriptors {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-		after = measure(t)
-	}
-	t.Logf("goroutines %d, then %d; descriptors %d, then %d; resident %.1f MB, then %.1f MB", before.goroutines, after.goroutines,
-		before.descriptors, after.descriptors, float64(before.resident)/1e6, float64(after.resident)/1e6)
-	if after.goroutines > before.goroutines || after.descriptors > before.descriptors {
-		t.Errorf("%d goroutines and %d open files, before %d and %d", after.goroutines, after.descriptors, before.goroutines, before.descriptors)
-	}
-	// The race detector's own memory hides the product's.
-	if grew := after.resident - before.resident; grew > 64<<20 && !raceDetector {
-		t.Errorf("memory grew by %d bytes in %d verifications", grew, total-warmUp)
-	}
+	before.Grown(t, 64<<20)
 }
 
 // essence is a result without its times, numbers to 1e-5.
@@ -126,7 +84,7 @@ func essence(t *testing.T, r *verify.Result) string {
 // a result, and the next one is none the worse.
 func TestCancelled(t *testing.T) {
 	prompt, wide := 300*time.Millisecond, 4000
-	if raceDetector { // loops over pixels take ten times as long
+	if enginetest.RaceDetector { // loops over pixels take ten times as long
 		prompt, wide = 3*time.Second, 2000
 	}
 	v := verify.New(enginetest.Open(t), clock(today))
