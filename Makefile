@@ -11,7 +11,7 @@ FUZZTIME    := 30s
 SAMPLES     := build/assets/samples
 SOURCES      = $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') $(wildcard engine/picture/*.[ch]) go.mod go.sum
 
-.PHONY: run test deps assets lint fuzz eval bench chaos clean
+.PHONY: run test deps assets lint fuzz eval bench clean
 
 run: gatehouse
 	@mkdir -p build/run
