@@ -38,12 +38,13 @@ const (
 	// 9 px to .838).
 	MinEyes  = 16
 	passEyes = 24
-	// Half the angles at which ISO/IEC 29794-5 gives its lowest component
-	// quality; the pose network reads pitch 5–15° low on frontal faces.
+	// Our choice, not the standard's; pitch has more room because the pose
+	// network reads it 5–15° low on frontal faces.
 	maxYaw, maxPitch, maxRollDegrees = 25, 30, 25
-	// The 1st percentile of LFW's aligned crops is near 30; below, text-book
-	// blur. Exposure and illumination: ISO/IEC 29794-5's bounds of luminance
-	// 25 and 247, and shares that 99 % of LFW's crops keep.
+	// Bounds that over 99 % of LFW's 7,701 aligned crops keep. Measured there,
+	// least (most), 1st (99th) percentile, median: sharpness 11, 41, 185;
+	// uniformity .13, .31, .69; under-exposure .50, .36, .04; over-exposure
+	// .30, .11, 0. Head size and eyes are our choice.
 	minSharpness, minUniformity, maxUnder, maxOver = 30, 0.25, 0.5, 0.3
 	minHeadSize                                    = 0.1
 	minEyesOpen                                    = 0.5
@@ -67,7 +68,7 @@ func (a *Analyser) Quality(ctx context.Context, p *picture.Picture, f *Face) (Qu
 	head := f.box.H / float64(upright.Height)
 	q[HeadSize] = Measure{head, "ratio", head >= minHeadSize}
 	luma := aligned.Luma(alignedSize, alignedSize)
-	s := laplacianVariance(luma, alignedSize, alignedSize)
+	s := picture.Sharpness(luma, alignedSize, alignedSize)
 	q[Sharpness] = Measure{s, "variance", s >= minSharpness}
 	u := uniformity(luma, alignedSize)
 	q[IlluminationRange] = Measure{u, "ratio", u >= minUniformity}
@@ -139,20 +140,6 @@ func (a *Analyser) open(ctx context.Context, p *picture.Picture, f *Face) (float
 		}
 	}
 	return least, nil
-}
-
-func laplacianVariance(luma []float32, w, h int) float64 {
-	var sum, squares float64
-	for y := 1; y < h-1; y++ {
-		for x := 1; x < w-1; x++ {
-			i := y*w + x
-			v := float64(luma[i-1] + luma[i+1] + luma[i-w] + luma[i+w] - 4*luma[i])
-			sum += v
-			squares += v * v
-		}
-	}
-	n := float64((w - 2) * (h - 2))
-	return squares/n - sum/n*sum/n
 }
 
 // uniformity is the shared area of the luminance histograms of the left and

@@ -20,7 +20,10 @@ func (l *layout) margin(f Format, lines []string, alternatives [][]Probabilities
 	}
 	var rivals []change
 	for i, line := range lines {
-		for k := range l.read(i, line) {
+		for k, says := range l.read(i, line) {
+			if !says {
+				continue
+			}
 			p := position{i, k}
 			for c := range Symbols {
 				to := Alphabet[c]
@@ -59,9 +62,9 @@ func (l *layout) margin(f Format, lines []string, alternatives [][]Probabilities
 
 // read marks the positions of a line that say something: not the fillers after
 // a name or an optional field, among which look-alikes are noise.
-func (l *layout) read(line int, text string) map[int]bool {
-	marks := make(map[int]bool, len(text))
-	for k := range len(text) {
+func (l *layout) read(line int, text string) []bool {
+	marks := make([]bool, len(text))
+	for k := range marks {
 		marks[k] = true
 	}
 	for _, s := range []span{l.names, l.optional, l.secondOptional} {
@@ -69,7 +72,7 @@ func (l *layout) read(line int, text string) map[int]bool {
 			continue
 		}
 		for k := s.from + len(strings.TrimRight(text[s.from:s.to], "<")); k < s.to; k++ {
-			delete(marks, k)
+			marks[k] = false
 		}
 	}
 	return marks
