@@ -58,7 +58,7 @@ func (d *Document) crossCheck() {
 	var lines []printed
 	for _, t := range d.Text {
 		// The zone itself was read as text too, and is no second witness.
-		if strings.Count(t.Text, "<") < 3 {
+		if !zoneLike(t.Text) {
 			lines = append(lines, printed{t.Text, mrz.Foldings(t.Text)})
 		}
 	}
@@ -80,6 +80,13 @@ func (d *Document) crossCheck() {
 	}
 }
 
+// zoneLike says whether a text may be a line of the zone: fillers, or where it
+// has none a long run of letters and digits without a space.
+func zoneLike(text string) bool {
+	return strings.Count(text, "<") >= 3 ||
+		len(text) >= minGreedy && strings.ContainsAny(text, "0123456789") && !strings.Contains(text, " ")
+}
+
 type printed struct {
 	text     string
 	foldings []string
@@ -88,16 +95,19 @@ type printed struct {
 // compareText gives the text that holds the value, or failing that the one
 // nearest to it. Names that the zone cut off go on in print.
 func compareText(value string, lines []printed, isNumber, cut bool) (visual string, a Agreement) {
+	if isNumber {
+		value = alphanumeric(value)
+	}
 	for _, l := range lines {
 		candidates := l.foldings
 		if isNumber {
 			candidates = []string{alphanumeric(l.text)}
 		}
 		for _, c := range candidates {
-			if isNumber && strings.Contains(c, alphanumeric(value)) || !isNumber && strings.Contains(" "+c+" ", " "+value+" ") {
+			if isNumber && (c == value || len(value) >= minPart && strings.Contains(c, value)) || !isNumber && strings.Contains(" "+c+" ", " "+value+" ") {
 				return l.text, Confirmed
 			}
-			if cut && !isNumber && len(value) >= minCut && strings.HasPrefix(c, value) {
+			if cut && !isNumber && len(value) >= minPart && strings.HasPrefix(c, value) {
 				return l.text, Confirmed
 			}
 			if len(c) != len(value) {
@@ -114,8 +124,9 @@ func compareText(value string, lines []printed, isNumber, cut bool) (visual stri
 	return visual, a
 }
 
-// minCut is the least length of a name of which a part may vouch for the whole.
-const minCut = 6
+// minPart is the least length of a value that may be confirmed by a part of a
+// text, or by a text that goes on: shorter ones are found by chance.
+const minPart = 6
 
 // confirms says whether the printed text, read by itself, says what no check
 // digit covers: the names, and the number, which two errors may cancel out in.

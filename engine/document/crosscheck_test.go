@@ -29,7 +29,8 @@ func TestCrossCheck(t *testing.T) {
 		{"19 oct 71", "birth", "confirmed"},
 		{"19.10.1972", "birth", ""},
 		{"12 APR/APR 2031", "expiry", "confirmed"},
-		{"XA0000014<<<<<NLD", "number", ""}, // the zone itself is no second witness
+		{"XA0000014<<<<<NLD", "number", ""},                            // the zone itself is no second witness
+		{"XA0000014NLD7110195F0604121ABCDEFGHJKLMN0202", "number", ""}, // nor where it has no filler
 	} {
 		d := &Document{MRZ: &mrz.Reading{Fields: fields}, Text: []Text{{Text: c.text}}, Fields: map[string]Field{}}
 		d.fillFields()
@@ -40,6 +41,18 @@ func TestCrossCheck(t *testing.T) {
 		}
 		if (got == Conflicts) != (len(d.Conflicts) == 1) {
 			t.Errorf("%q: conflicts %+v", c.text, d.Conflicts)
+		}
+	}
+}
+
+// A short number is in any text: only a text that is it confirms it.
+func TestCrossCheckOfShortNumbers(t *testing.T) {
+	for text, want := range map[string]Agreement{"12": Confirmed, "No 12": "", "12 AUG 1974": ""} {
+		d := &Document{MRZ: &mrz.Reading{Fields: mrz.Fields{Number: "12"}}, Text: []Text{{Text: text}}, Fields: map[string]Field{}}
+		d.fillFields()
+		d.crossCheck()
+		if got := d.Fields["number"].Agreement; got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }
