@@ -30,7 +30,7 @@ func (r *Reader) ReadLine(ctx context.Context, p *picture.Picture) (line Line, o
 	best := math.Inf(-1)
 	for _, f := range mrz.Formats() {
 		n := f.Length()
-		if math.Abs(float64(len(greedy)-n)) > max(lengthSlackMin, lengthSlack*float64(n)) {
+		if !nearLength(greedy, n) {
 			continue
 		}
 		for i := range f.Lines() {

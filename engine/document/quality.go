@@ -29,25 +29,15 @@ func measure(p *picture.Picture, zone *candidate) Quality {
 	k := min(1, float64(qualitySide)/float64(max(p.Width, p.Height)))
 	w, h := max(1, int(float64(p.Width)*k)), max(1, int(float64(p.Height)*k))
 	luma := p.Luma(w, h)
-	var sum, lap, lap2 float64
+	sum := 0.0
 	for _, v := range luma {
 		sum += float64(v)
-	}
-	n := 0.0
-	for y := 1; y < h-1; y++ {
-		for x := 1; x < w-1; x++ {
-			i := y*w + x
-			v := float64(luma[i-1] + luma[i+1] + luma[i-w] + luma[i+w] - 4*luma[i])
-			lap, lap2, n = lap+v, lap2+v*v, n+1
-		}
 	}
 	q := Quality{}
 	mean := sum / float64(len(luma))
 	q[Brightness] = Measure{mean, "grey", mean >= minBrightness && mean <= maxBrightness}
-	if n > 0 {
-		v := lap2/n - lap/n*lap/n
-		q[Sharpness] = Measure{v, "variance", v >= minSharpness}
-	}
+	sharp := picture.Sharpness(luma, w, h)
+	q[Sharpness] = Measure{sharp, "variance", sharp >= minSharpness}
 	if zone != nil {
 		pitch := zone.lines[0].long * p.Reduction() / float64(zone.Format.Length())
 		q[Resolution] = Measure{pitch, "px/char", pitch >= minResolution}

@@ -256,8 +256,7 @@ func (s *search) read(ctx context.Context, lines []box, c crop) (*candidate, err
 func judge(f mrz.Format, es []emission) *candidate {
 	n := f.Length()
 	for _, e := range es {
-		text, _ := e.greedy()
-		if math.Abs(float64(len(text)-n)) > max(lengthSlackMin, lengthSlack*float64(n)) {
+		if text, _ := e.greedy(); !nearLength(text, n) {
 			return nil
 		}
 	}
@@ -274,6 +273,11 @@ func judge(f mrz.Format, es []emission) *candidate {
 	}
 	score /= float64(n * len(es))
 	return newCandidate(f, raw, alternatives, score)
+}
+
+// nearLength says whether a greedy reading may be a line of n characters.
+func nearLength(greedy string, n int) bool {
+	return math.Abs(float64(len(greedy)-n)) <= max(lengthSlackMin, lengthSlack*float64(n))
 }
 
 func newCandidate(f mrz.Format, raw []string, alternatives [][]mrz.Probabilities, score float64) *candidate {
