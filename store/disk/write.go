@@ -1,0 +1,84 @@
+package disk
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// WriteFile puts data under path: after it the file is whole and durable, or,
+// with an error, what was there before is untouched. If the last step, the
+// folder's fsync, fails, the new file is in place but may not outlive a crash.
+// An unfinished file of an earlier crash is named .NAME.tmp and is overwritten.
+// Writers of one path take turns by their own means.
+func WriteFile(path string, data []byte, perm os.FileMode) (err error) {
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	// A leftover is removed, not truncated: it may have other permissions.
+	if err := os.Remove(temp); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(temp)
+		}
+	}()
+	if err := f.Chmod(perm); err != nil { // whatever the umask is
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes the names in a folder durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("fsync of folder %s: %w", dir, err)
+	}
+	return nil
+}
+
+// MkdirAll makes dir and what is missing above it, for this user alone (0700),
+// and makes each new name durable. A folder that is there is left as it is.
+func MkdirAll(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil {
+		if !info.IsDir() {
+			return fmt.Errorf("%s is a file: a folder is needed", dir)
+		}
+		return nil
+	}
+	if !os.IsNotExist(err) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return SyncDir(parent)
+}
