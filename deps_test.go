@@ -21,8 +21,11 @@ var rooms = map[string][]string{
 	"installer":         {"store/disk", "store/keys"},
 	"cmd/gatehouse":     {"", "appliance", "installer", "engine", "store"},
 	"cmd/assets":        {"engine"}, // writes the packs that the engine reads
-	"cmd/eval":          {"", "appliance", "engine"},
+	"cmd/generate":      {},         // writes code from the descriptions
+	"cmd/eval":          {"", "appliance", "engine", "cluster", "store"},
 	"engine/enginetest": {"engine"},
+	// Starts a node for tests.
+	"appliance/appliancetest": {"appliance", "engine", "store"},
 }
 
 type listed struct {
@@ -63,6 +66,11 @@ func within(path, room string) bool {
 	return path == room || strings.HasPrefix(path, room+"/")
 }
 
+// testOnly packages are imported by tests and by each other.
+func testOnly(path string) bool {
+	return path == "engine/enginetest" || path == "appliance/appliancetest"
+}
+
 func roomOf(path string) (string, bool) {
 	best, found := "", path == ""
 	for room := range rooms {
@@ -84,11 +92,11 @@ func TestImports(t *testing.T) {
 	imports:
 		for _, i := range p.Imports {
 			to, ours := local(i)
-			if !ours || within(to, room) && to != "engine/enginetest" {
+			if !ours || within(to, room) && !testOnly(to) {
 				continue
 			}
 			for _, allowed := range rooms[room] {
-				if within(to, allowed) && to != "engine/enginetest" {
+				if within(to, allowed) && (!testOnly(to) || testOnly(path)) {
 					continue imports
 				}
 			}

@@ -1,0 +1,128 @@
+// Package command is the language in which the state is changed: one envelope,
+// numbered types, and the rows that they carry. The Go code is generated from
+// command.proto.
+//
+// It knows bytes and limits. It must never read a clock, a random source or
+// the state: who proposes fills in everything that is not a function of the
+// state.
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Version of the envelope that this program writes, and the newest that it
+// understands.
+const Version = 1
+
+// MaxSize of an encoded command (requirement 6.4): Raft entries are kept in
+// memory and sent in batches of 64, so one must not be large.
+const MaxSize = 256 << 10
+
+// MaxEvents of one command: what a verification causes is about ten.
+const MaxEvents = 32
+
+var (
+	// ErrTooLarge: the command is not proposed.
+	ErrTooLarge = errors.New("command too large")
+	// ErrUnknown type or version: a newer program wrote this entry, and to
+	// skip it would be to fork the state. The node must stop.
+	ErrUnknown = errors.New("unknown command")
+	// ErrCorrupt bytes in the log; the node must stop.
+	ErrCorrupt = errors.New("corrupt command")
+)
+
+// New wraps a payload of a type.
+func New(t Type, payload proto.Message) (*Command, error) {
+	c := &Command{Version: Version, Type: t}
+	if payload != nil {
+		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(payload)
+		if err != nil {
+			return nil, err
+		}
+		c.Payload = b
+	}
+	return c, nil
+}
+
+// Encode gives the bytes of the Raft entry. Error: ErrTooLarge.
+func Encode(c *Command) ([]byte, error) {
+	if len(c.Events) > MaxEvents {
+		return nil, fmt.Errorf("%w: %d events, at most %d", ErrTooLarge, len(c.Events), MaxEvents)
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSize)
+	}
+	return b, nil
+}
+
+// Decode reads an entry and its payload. Errors: ErrUnknown, ErrCorrupt.
+func Decode(b []byte) (*Command, proto.Message, error) {
+	if len(b) > MaxSize {
+		return nil, nil, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(b))
+	}
+	c := &Command{}
+	if err := proto.Unmarshal(b, c); err != nil {
+		return nil, nil, fmt.Errorf("%w: %v", ErrCorrupt, err)
+	}
+	if c.Version == 0 || c.Version > Version {
+		return nil, nil, fmt.Errorf("%w: version %d of the envelope; this program knows up to %d", ErrUnknown, c.Version, Version)
+	}
+	payload := empty(c.Type)
+	if payload == nil {
+		return nil, nil, fmt.Errorf("%w: type %d; a newer release of gatehouse wrote it", ErrUnknown, c.Type)
+	}
+	if len(c.Events) > MaxEvents {
+		return nil, nil, fmt.Errorf("%w: %d events", ErrCorrupt, len(c.Events))
+	}
+	if err := proto.Unmarshal(c.Payload, payload); err != nil {
+		return nil, nil, fmt.Errorf("%w: %v: %v", ErrCorrupt, c.Type, err)
+	}
+	return c, payload, nil
+}
+
+// empty payload of a type; nil where the type is unknown.
+func empty(t Type) proto.Message {
+	switch t {
+	case Type_FOUND:
+		return &Found{}
+	case Type_SETUP:
+		return &Setup{}
+	case Type_CREATE_TENANT:
+		return &CreateTenant{}
+	case Type_CREATE_CLIENT:
+		return &CreateClient{}
+	case Type_REVOKE_CLIENT:
+		return &RevokeClient{}
+	case Type_CREATE_SESSION:
+		return &CreateSession{}
+	case Type_ADD_EVIDENCE:
+		return &AddEvidence{}
+	case Type_SUBMIT:
+		return &Submit{}
+	case Type_RETRY:
+		return &Retry{}
+	case Type_COMPLETE:
+		return &Complete{}
+	case Type_RETURN:
+		return &Return{}
+	case Type_FAIL:
+		return &Fail{}
+	case Type_RECORD, Type_TICK:
+		return &Tick{}
+	case Type_ERASE_SUBJECT:
+		return &EraseSubject{}
+	case Type_FINALISE:
+		return &Finalise{}
+	case Type_RENEW_CODE:
+		return &RenewCode{}
+	}
+	return nil
+}
