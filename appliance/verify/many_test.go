@@ -23,7 +23,7 @@ func TestManyVerifications(t *testing.T) {
 		warmUp, total = 16, 40
 	}
 	e := enginetest.Open(t)
-	v := verify.New(e, clock(today))
+	v := verify.New(e, rules(t), clock(today))
 	evidence := []verify.Evidence{
 		{Document: passport(t).jpeg, Selfie: photo(t, "obama2")},
 		{Document: draw(t, mrz.TD3, 9, nil).jpeg, Selfie: photo(t, "biden")},
@@ -86,7 +86,7 @@ func TestCancelled(t *testing.T) {
 	if enginetest.RaceDetector { // loops over pixels take ten times as long
 		prompt, wide = 3*time.Second, 2000
 	}
-	v := verify.New(enginetest.Open(t), clock(today))
+	v := verify.New(enginetest.Open(t), rules(t), clock(today))
 	selfie := decoded(t, photo(t, "obama3"))
 	in := verify.Evidence{Document: jpeg(t, scaled(passport(t).Picture, wide)), Selfie: jpeg(t, scaled(selfie, wide)), Frames: [][]byte{photo(t, "obama2")}}
 	want := essence(t, verified(t, v, in))
@@ -119,7 +119,7 @@ func TestCancelled(t *testing.T) {
 // as well as those who have it.
 func TestCancelledBehindBusyWorkers(t *testing.T) {
 	e := enginetest.Open(t)
-	v := verify.New(e, clock(today))
+	v := verify.New(e, rules(t), clock(today))
 	in := verify.Evidence{Document: passport(t).jpeg, Selfie: photo(t, "obama2")}
 	inside, leave, held := make(chan struct{}), make(chan struct{}), make(chan error, e.Workers())
 	for i := range e.Workers() {

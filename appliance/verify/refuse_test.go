@@ -17,7 +17,7 @@ import (
 
 // Nothing but the person with the document is accepted.
 func TestNotAccepted(t *testing.T) {
-	v := verify.New(enginetest.Open(t), clock(today))
+	v := verify.New(enginetest.Open(t), rules(t), clock(today))
 	doc, obama2, biden := passport(t), photo(t, "obama2"), decoded(t, photo(t, "biden"))
 	black := jpeg(t, picture.New(640, 480))
 	text := jpeg(t, cut(doc.Picture, 0.45, 0, 1, 0.75))
@@ -75,7 +75,7 @@ func TestNotAccepted(t *testing.T) {
 
 func TestExpired(t *testing.T) {
 	e, in := enginetest.Open(t), verify.Evidence{Document: passport(t).jpeg, Selfie: photo(t, "obama2")}
-	r := verified(t, verify.New(e, clock(today.AddDate(20, 0, 0))), in)
+	r := verified(t, verify.New(e, rules(t), clock(today.AddDate(20, 0, 0))), in)
 	if got := reasons(r); r.Decision != decide.Rejected || !slices.Equal(got, []string{decide.Unexpired}) {
 		t.Errorf("in twenty years: %s because of %v", r.Decision, got)
 	}
@@ -85,7 +85,7 @@ func TestExpired(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := verified(t, verify.New(e, clock(day.AddDate(0, 0, days))), in); r.Decision != want {
+		if r := verified(t, verify.New(e, rules(t), clock(day.AddDate(0, 0, days))), in); r.Decision != want {
 			t.Errorf("%d days after %s: %s because of %v, want %s", days, last, r.Decision, reasons(r), want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestExpired(t *testing.T) {
 
 // Whose picture cannot be read is told which one it was.
 func TestUnreadable(t *testing.T) {
-	v := verify.New(enginetest.Open(t), clock(today))
+	v := verify.New(enginetest.Open(t), rules(t), clock(today))
 	doc, selfie, broken := passport(t).jpeg, photo(t, "obama2"), photo(t, "obama")[:20000]
 	for _, c := range []struct {
 		name  string
@@ -123,7 +123,7 @@ func TestUnreadable(t *testing.T) {
 
 // Also where both sides fail, whichever comes first.
 func TestBothUnreadable(t *testing.T) {
-	v := verify.New(enginetest.Open(t), clock(today))
+	v := verify.New(enginetest.Open(t), rules(t), clock(today))
 	rounds := 20000
 	if testing.Short() {
 		rounds = 5000

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"fmt"
 
 	"gatehouse/appliance/decide"
@@ -10,7 +11,7 @@ import (
 	"gatehouse/engine/pack"
 )
 
-func (w *work) result() *Result {
+func (w *work) result(ctx context.Context) (*Result, error) {
 	r := &Result{
 		Document: w.document, TimingsMS: w.clock.milliseconds(), Models: w.models(),
 		Face: Face{Comparison: w.comparison, Faces: w.faces, Quality: w.quality, Liveness: w.liveness},
@@ -19,12 +20,15 @@ func (w *work) result() *Result {
 		r.Face.Portrait = &w.portrait.face
 	}
 	if w.selfie != nil {
-		r.Face.Selfie = &w.selfie.face
+		r.Face.Selfie, r.Template = &w.selfie.face, w.selfie.template
 	}
 	r.Signals = w.signals(r.TimingsMS)
-	d := decide.Decide(r.Signals)
-	r.Decision, r.Reasons = d.Outcome, d.Reasons
-	return r
+	d, err := w.v.rules.Decide(ctx, r.Signals)
+	if err != nil {
+		return nil, err
+	}
+	r.Decision, r.Reasons, r.Score, r.Rules = d.Outcome, d.Reasons, d.Score, d.RuleSet.String()
+	return r, nil
 }
 
 func (w *work) models() []Model {
@@ -36,6 +40,8 @@ func (w *work) models() []Model {
 }
 
 // signals lists what was measured, in the order in which a person reads it.
+// They outlive the evidence: no name, number or date of the document is among
+// them.
 func (w *work) signals(spent map[string]float64) []engine.Signal {
 	l := &list{}
 	w.documentSignals(l, spent)
@@ -79,7 +85,7 @@ func (w *work) documentSignals(l *list, spent map[string]float64) {
 		case f.Expiry.ISO == "":
 			l.missing(decide.Unexpired, "no expiry date")
 		default:
-			l.fact(decide.Unexpired, !f.Expiry.Before(w.v.now()), took).Note = "expires " + f.Expiry.ISO
+			l.fact(decide.Unexpired, !f.Expiry.Before(w.v.now()), took)
 		}
 	}
 	for _, n := range []string{document.Resolution, document.Sharpness, document.Brightness} {

@@ -50,11 +50,16 @@ type Evidence struct {
 type Result struct {
 	Decision  decide.Outcome     `json:"decision"`
 	Reasons   []decide.Reason    `json:"reasons"`
+	Score     *float64           `json:"score"` // 0..100; nil where nothing was measured
+	Rules     string             `json:"rules"` // that decided: name, version, hash
 	Signals   []engine.Signal    `json:"signals"`
 	Document  *document.Document `json:"document"`
 	Face      Face               `json:"face"`
 	TimingsMS map[string]float64 `json:"timings_ms"`
 	Models    []Model            `json:"models"`
+	// Template of the selfie's face, for enrolment; empty where there was none.
+	// It is biometric data and leaves the program in no report.
+	Template face.Template `json:"-"`
 }
 
 // Face is what was seen of the person.
@@ -76,6 +81,7 @@ type Model struct {
 // Verifier runs verifications over one engine. Safe for concurrent use.
 type Verifier struct {
 	engine *engine.Engine
+	rules  *decide.Rules
 	now    func() time.Time
 	// places bounds the verifications under way: one more than the engine has
 	// workers keeps the cores busy while one begins and another ends; more
@@ -83,13 +89,15 @@ type Verifier struct {
 	places chan struct{}
 }
 
-// New makes a verifier; now gives the day that documents are judged by.
-func New(e *engine.Engine, now func() time.Time) *Verifier {
-	return &Verifier{e, now, make(chan struct{}, e.Workers()+1)}
+// New makes a verifier that decides by rules; now gives the day that documents
+// are judged by.
+func New(e *engine.Engine, rules *decide.Rules, now func() time.Time) *Verifier {
+	return &Verifier{e, rules, now, make(chan struct{}, e.Workers()+1)}
 }
 
 // Verify runs one verification, after those that came before. Errors:
-// *InputError for a picture that cannot be read, ctx's, or the engine's.
+// *InputError for a picture that cannot be read, ctx's, the rules', or the
+// engine's.
 func (v *Verifier) Verify(ctx context.Context, in Evidence) (*Result, error) {
 	select {
 	case v.places <- struct{}{}:
@@ -116,7 +124,7 @@ func (v *Verifier) Verify(ctx context.Context, in Evidence) (*Result, error) {
 	if err := w.compare(); err != nil {
 		return nil, err
 	}
-	return w.result(), nil
+	return w.result(ctx)
 }
 
 // firstCause prefers an error to the cancellation that it led to.
@@ -198,7 +206,12 @@ func (w *work) documentSide(ctx context.Context, in Evidence) error {
 
 func (w *work) read(ctx context.Context, p *picture.Picture) (*document.Document, error) {
 	defer w.clock.time("document")()
-	return w.v.engine.Documents.Read(ctx, p, document.Options{Today: w.v.now(), Text: document.TextInDoubt})
+	return w.v.Read(ctx, p)
+}
+
+// Read reads a document as a verification does.
+func (v *Verifier) Read(ctx context.Context, p *picture.Picture) (*document.Document, error) {
+	return v.engine.Documents.Read(ctx, p, document.Options{Today: v.now(), Text: document.TextInDoubt})
 }
 
 // better says whether a has the zone that b lacks, or the surer one.

@@ -23,6 +23,15 @@ var today = time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 
 func clock(day time.Time) func() time.Time { return func() time.Time { return day } }
 
+func rules(t testing.TB) *decide.Rules {
+	t.Helper()
+	r, err := decide.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func photo(t testing.TB, name string) []byte {
 	t.Helper()
 	return enginetest.Asset(t, "samples/"+name+".jpg")
@@ -139,7 +148,7 @@ func reasons(r *verify.Result) []string {
 
 func TestSamePersonIsAccepted(t *testing.T) {
 	e := enginetest.Open(t)
-	r := verified(t, verify.New(e, clock(today)), verify.Evidence{Document: passport(t).jpeg, Selfie: photo(t, "obama2")})
+	r := verified(t, verify.New(e, rules(t), clock(today)), verify.Evidence{Document: passport(t).jpeg, Selfie: photo(t, "obama2")})
 	if r.Decision != decide.Accepted || len(r.Reasons) != 0 || r.Reasons == nil {
 		t.Fatalf("%s: %+v", r.Decision, r.Reasons)
 	}
@@ -177,6 +186,12 @@ func TestSamePersonIsAccepted(t *testing.T) {
 	if len(r.Models) != len(e.Networks()) || r.Models[0].SHA256 != e.Networks()[0].Model.SHA256 {
 		t.Errorf("models: %+v", r.Models)
 	}
+	if r.Rules != rules(t).Version() || r.Score == nil || *r.Score < 85 || *r.Score > 100 {
+		t.Errorf("rules %q, score %v", r.Rules, r.Score)
+	}
+	if d := len(r.Template.Vector); d == 0 || r.Template.Model != m.EmbeddingID {
+		t.Errorf("the template has %d numbers, of %q", d, r.Template.Model)
+	}
 	for _, stage := range []string{"decode_document", "decode_selfie", "document", "portrait", "face", "quality", "liveness", "total"} {
 		if ms := r.TimingsMS[stage]; !(ms > 0) || ms > r.TimingsMS["total"] {
 			t.Errorf("stage %s took %v ms of %v", stage, ms, r.TimingsMS["total"])
@@ -186,7 +201,7 @@ func TestSamePersonIsAccepted(t *testing.T) {
 
 // The same evidence gives the same result, but for the time that it took.
 func TestDeterministic(t *testing.T) {
-	v := verify.New(enginetest.Open(t), clock(today))
+	v := verify.New(enginetest.Open(t), rules(t), clock(today))
 	in := verify.Evidence{Document: passport(t).jpeg, Selfie: photo(t, "obama2")}
 	var first []byte
 	for range 2 {
@@ -213,7 +228,7 @@ func timeless(r *verify.Result) *verify.Result {
 
 func TestFrames(t *testing.T) {
 	e := enginetest.Open(t)
-	v := verify.New(e, clock(today))
+	v := verify.New(e, rules(t), clock(today))
 	live := func(name string) float64 {
 		p := decoded(t, photo(t, name))
 		found, err := e.Faces.Detect(t.Context(), p)
@@ -244,7 +259,7 @@ func TestFrames(t *testing.T) {
 }
 
 func TestBackCarriesTheZone(t *testing.T) {
-	v := verify.New(enginetest.Open(t), clock(today))
+	v := verify.New(enginetest.Open(t), rules(t), clock(today))
 	front, back := passport(t), draw(t, mrz.TD1, 8, nil)
 	in := verify.Evidence{Document: jpeg(t, cut(front.Picture, 0, 0, 1, 0.75)), Selfie: photo(t, "obama2")}
 	r := verified(t, v, in)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse"
+	"gatehouse/appliance/decide"
 	"gatehouse/appliance/verify"
 	"gatehouse/engine"
 	"gatehouse/engine/document/mrz"
@@ -71,7 +72,11 @@ func makeInputs(ctx context.Context, e *engine.Engine) (*inputs, error) {
 
 // check makes sure that the work is done whose time is taken.
 func (in *inputs) check(ctx context.Context, e *engine.Engine) error {
-	r, err := verify.New(e, time.Now).Verify(ctx, in.evidence)
+	rules, err := decide.Default()
+	if err != nil {
+		return err
+	}
+	r, err := verify.New(e, rules, time.Now).Verify(ctx, in.evidence)
 	switch {
 	case err != nil:
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/appliance/decide"
 	"gatehouse/appliance/verify"
 	"gatehouse/engine"
 )
@@ -86,7 +87,11 @@ func (s *speedRun) throughput(ctx context.Context) error {
 
 // load keeps so many verifications under way.
 func (s *speedRun) load(ctx context.Context, e *engine.Engine, clients int) (r rate, err error) {
-	v := verify.New(e, time.Now)
+	rules, err := decide.Default()
+	if err != nil {
+		return r, err
+	}
+	v := verify.New(e, rules, time.Now)
 	if _, err := v.Verify(ctx, s.in.evidence); err != nil {
 		return r, err
 	}

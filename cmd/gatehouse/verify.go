@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/appliance/decide"
 	"gatehouse/appliance/verify"
 	"gatehouse/engine"
 )
@@ -62,12 +63,16 @@ func (v *verifyFiles) run(ctx context.Context, c *call, args []string) error {
 	if err != nil {
 		return err
 	}
+	rules, err := decide.Default()
+	if err != nil {
+		return err
+	}
 	e, err := c.openEngine()
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	r, err := verify.New(e, time.Now).Verify(ctx, in)
+	r, err := verify.New(e, rules, time.Now).Verify(ctx, in)
 	if err != nil {
 		return v.named(err)
 	}
