@@ -20,9 +20,10 @@ var rooms = map[string][]string{
 	"appliance":         {"cluster", "engine", "store", "ui"},
 	"installer":         {"store/disk", "store/keys"},
 	"cmd/gatehouse":     {"", "appliance", "installer", "engine", "store"},
-	"cmd/assets":        {"engine"}, // writes the packs that the engine reads
-	"cmd/generate":      {},         // writes code from the descriptions
+	"cmd/assets":        {"engine"},             // writes the packs that the engine reads
+	"cmd/generate":      {"appliance", "store"}, // writes code and pages from the descriptions
 	"cmd/eval":          {"", "appliance", "engine", "cluster", "store"},
+	"cmd/chaos":         {"appliance"}, // kills the real binary
 	"engine/enginetest": {"engine"},
 	// Starts a node for tests.
 	"appliance/appliancetest": {"appliance", "engine", "store"},

@@ -1820,8 +1820,9 @@ type Session struct {
 	Outcome       string                 `protobuf:"bytes,16,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	Reasons       []string               `protobuf:"bytes,17,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	Failure       string                 `protobuf:"bytes,18,opt,name=failure,proto3" json:"failure,omitempty"`
-	Revision      uint64                 `protobuf:"varint,19,opt,name=revision,proto3" json:"revision,omitempty"` // the entry that changed it last
-	Deaths        uint32                 `protobuf:"varint,20,opt,name=deaths,proto3" json:"deaths,omitempty"`     // workers that died over it
+	Revision      uint64                 `protobuf:"varint,19,opt,name=revision,proto3" json:"revision,omitempty"`        // the entry that changed it last
+	Deaths        uint32                 `protobuf:"varint,20,opt,name=deaths,proto3" json:"deaths,omitempty"`            // workers that died over it
+	TtlNs         int64                  `protobuf:"varint,21,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"` // how long evidence may be collected, each time
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1996,6 +1997,13 @@ func (x *Session) GetDeaths() uint32 {
 	return 0
 }
 
+func (x *Session) GetTtlNs() int64 {
+	if x != nil {
+		return x.TtlNs
+	}
+	return 0
+}
+
 type Evidence struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2007,7 +2015,7 @@ type Evidence struct {
 	Tries         uint32                 `protobuf:"varint,7,opt,name=tries,proto3" json:"tries,omitempty"` // captures put into this slot, this one included
 	AddedNs       int64                  `protobuf:"varint,8,opt,name=added_ns,json=addedNs,proto3" json:"added_ns,omitempty"`
 	Refused       string                 `protobuf:"bytes,9,opt,name=refused,proto3" json:"refused,omitempty"`  // why it could not be used
-	Request       []byte                 `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"` // SHA-256 of method, route and body: the same again is not a new try
+	Request       []byte                 `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"` // blind index of session, slot and picture: the same again is not a new try
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2529,7 +2537,7 @@ const file_command_proto_rawDesc = "" +
 	"\aConsent\x12!\n" +
 	"\ftext_version\x18\x01 \x01(\tR\vtextVersion\x12\x1e\n" +
 	"\vgiven_at_ns\x18\x02 \x01(\x03R\tgivenAtNs\x12\x18\n" +
-	"\achannel\x18\x03 \x01(\tR\achannel\"\xcb\x04\n" +
+	"\achannel\x18\x03 \x01(\tR\achannel\"\xe2\x04\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x18\n" +
@@ -2555,7 +2563,8 @@ const file_command_proto_rawDesc = "" +
 	"\areasons\x18\x11 \x03(\tR\areasons\x12\x18\n" +
 	"\afailure\x18\x12 \x01(\tR\afailure\x12\x1a\n" +
 	"\brevision\x18\x13 \x01(\x04R\brevision\x12\x16\n" +
-	"\x06deaths\x18\x14 \x01(\rR\x06deaths\"\xe9\x01\n" +
+	"\x06deaths\x18\x14 \x01(\rR\x06deaths\x12\x15\n" +
+	"\x06ttl_ns\x18\x15 \x01(\x03R\x05ttlNs\"\xe9\x01\n" +
 	"\bEvidence\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\tR\x04slot\x12\x14\n" +

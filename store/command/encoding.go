@@ -12,6 +12,9 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"gatehouse/store/audit"
 )
 
 // Version of the envelope that this program writes, and the newest that it
@@ -48,10 +51,16 @@ func New(t Type, payload proto.Message) (*Command, error) {
 	return c, nil
 }
 
-// Encode gives the bytes of the Raft entry. Error: ErrTooLarge.
+// Encode gives the bytes of the Raft entry. Errors: ErrTooLarge, ErrUnknown.
 func Encode(c *Command) ([]byte, error) {
 	if len(c.Events) > MaxEvents {
 		return nil, fmt.Errorf("%w: %d events, at most %d", ErrTooLarge, len(c.Events), MaxEvents)
+	}
+	for _, e := range c.Events {
+		// No node would know it: each would stop for a newer release.
+		if !audit.Action(e.Action).Valid() {
+			return nil, fmt.Errorf("%w: action %.40q", ErrUnknown, e.Action)
+		}
 	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	if err != nil {
@@ -85,7 +94,29 @@ func Decode(b []byte) (*Command, proto.Message, error) {
 	if err := proto.Unmarshal(c.Payload, payload); err != nil {
 		return nil, nil, fmt.Errorf("%w: %v: %v", ErrCorrupt, c.Type, err)
 	}
+	if unknown(c.ProtoReflect()) || unknown(payload.ProtoReflect()) {
+		return nil, nil, fmt.Errorf("%w: %v has a field that a newer release of gatehouse wrote", ErrUnknown, c.Type)
+	}
 	return c, payload, nil
+}
+
+// unknown says whether a message, or one in it, has a field that this program
+// does not know: to leave it out would be to fork the state.
+func unknown(m protoreflect.Message) bool {
+	found := len(m.GetUnknown()) > 0
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Message() == nil || f.IsMap(): // maps here hold no messages
+		case f.IsList():
+			for i := range v.List().Len() {
+				found = found || unknown(v.List().Get(i).Message())
+			}
+		default:
+			found = found || unknown(v.Message())
+		}
+		return !found
+	})
+	return found
 }
 
 // empty payload of a type; nil where the type is unknown.

@@ -34,7 +34,7 @@ func WriteFile(path string, data []byte, perm os.FileMode) (err error) {
 		return err
 	}
 	if err := f.Sync(); err != nil {
-		return err
+		return fmt.Errorf("%w: fsync of %s: %w", ErrSync, temp, err)
 	}
 	if err := f.Close(); err != nil {
 		return err
@@ -53,7 +53,7 @@ func SyncDir(dir string) error {
 	}
 	defer d.Close()
 	if err := d.Sync(); err != nil {
-		return fmt.Errorf("fsync of folder %s: %w", dir, err)
+		return fmt.Errorf("%w: fsync of folder %s: %w", ErrSync, dir, err)
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
-// Command generate writes the Go code of the commands from command.proto, with
-// the compiler and the generator that go.mod pins. `make generate` runs it;
-// `make lint` fails where its output is not what is checked in.
+// Command commands writes the Go code of the commands from command.proto, with
+// the compiler and the generator that go.mod pins. `make generate` runs it in
+// the root of the repository; `make lint` fails where its output is not what is
+// checked in.
+//
+// It must import nothing of ours: what it writes may not compile before.
 package main
 
 import (
@@ -20,7 +23,7 @@ import (
 
 func main() {
 	if err := generate("store/command", "command.proto"); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
+		fmt.Fprintln(os.Stderr, "generate commands:", err)
 		os.Exit(1)
 	}
 }

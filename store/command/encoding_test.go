@@ -1,0 +1,154 @@
+package command_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"gatehouse/store/command"
+)
+
+func TestSizeCap(t *testing.T) {
+	c, err := command.New(command.Type_SUBMIT, &command.Submit{Session: "ses_1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Id = "x" // a field of its own, so that one more byte of it is one more byte
+	c.Idempotency = &command.Idempotency{Answer: make([]byte, 100_000)}
+	b, err := command.Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := command.MaxSize - len(b)
+	c.Idempotency.Answer = make([]byte, 100_000+room)
+	b, err = command.Encode(c)
+	if err != nil || len(b) != command.MaxSize {
+		t.Fatalf("%d bytes of %d: %v", len(b), command.MaxSize, err)
+	}
+	if _, _, err := command.Decode(b); err != nil {
+		t.Error(err)
+	}
+	c.Idempotency.Answer = append(c.Idempotency.Answer, 0)
+	if _, err := command.Encode(c); !errors.Is(err, command.ErrTooLarge) {
+		t.Errorf("%v", err)
+	}
+	if b, err = proto.Marshal(c); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := command.Decode(b); !errors.Is(err, command.ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestEventsCap(t *testing.T) {
+	c := full(command.Type_RECORD)
+	c.Events = make([]*command.Event, command.MaxEvents)
+	for i := range c.Events {
+		c.Events[i] = &command.Event{Id: "evt", Action: "node.start"}
+	}
+	b, err := command.Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := command.Decode(b); err != nil {
+		t.Error(err)
+	}
+	c.Events = append(c.Events, &command.Event{Id: "evt", Action: "node.start"})
+	if _, err := command.Encode(c); !errors.Is(err, command.ErrTooLarge) {
+		t.Errorf("%v", err)
+	}
+	if b, err = proto.Marshal(c); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := command.Decode(b); !errors.Is(err, command.ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWhatIsNotUnderstood(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*command.Command)
+		want   error
+	}{
+		"no type":               {func(c *command.Command) { c.Type = command.Type_NONE }, command.ErrUnknown},
+		"a type of tomorrow":    {func(c *command.Command) { c.Type = 1 << 20 }, command.ErrUnknown},
+		"a negative type":       {func(c *command.Command) { c.Type = -1 }, command.ErrUnknown},
+		"no version":            {func(c *command.Command) { c.Version = 0 }, command.ErrUnknown},
+		"tomorrow's version":    {func(c *command.Command) { c.Version = command.Version + 1 }, command.ErrUnknown},
+		"a payload that is cut": {func(c *command.Command) { c.Payload = c.Payload[:len(c.Payload)-1] }, command.ErrCorrupt},
+		"another payload":       {func(c *command.Command) { c.Payload = []byte{0x0a, 0x01, 0xff} }, command.ErrCorrupt}, // text that is not UTF-8
+	} {
+		made := full(command.Type_COMPLETE)
+		c.change(made)
+		b, err := proto.Marshal(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := command.Decode(b); !errors.Is(err, c.want) || got != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b, err := command.Encode(full(command.Type_COMPLETE))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(b) { // cut anywhere: an error, or a command that lacks fields at its end
+		if _, _, err := command.Decode(b[:n]); err != nil && !errors.Is(err, command.ErrCorrupt) && !errors.Is(err, command.ErrUnknown) {
+			t.Fatalf("cut at %d: %v", n, err)
+		}
+	}
+	if _, _, err := command.Decode(nil); !errors.Is(err, command.ErrUnknown) {
+		t.Errorf("nothing: %v", err)
+	}
+}
+
+func TestEncodingIsDeterministic(t *testing.T) {
+	for _, typ := range types() {
+		first, err := command.Encode(full(typ))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if again, err := command.Encode(full(typ)); err != nil || !bytes.Equal(again, first) {
+				t.Fatalf("%v: %v", typ, err)
+			}
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, typ := range types() {
+		b, err := command.Encode(full(typ))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, payload, err := command.Decode(b)
+		if err != nil {
+			if !errors.Is(err, command.ErrCorrupt) && !errors.Is(err, command.ErrUnknown) || c != nil || payload != nil {
+				t.Fatalf("%v, %v, %v", c, payload, err)
+			}
+			return
+		}
+		// What was read can be written, and then no more changes.
+		once, err := command.Encode(c)
+		if errors.Is(err, command.ErrTooLarge) { // numbers were spelled shorter than they are written
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := command.Decode(once)
+		if err != nil || !proto.Equal(c, again) {
+			t.Fatalf("%v, then %v, %v", c, again, err)
+		}
+		twice, err := command.Encode(again)
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Fatalf("%x, then %x, %v", once, twice, err)
+		}
+	})
+}
