@@ -1,0 +1,53 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrUnusable state: the file is damaged, or a broken promise (an entry
+	// that cannot be decoded, a failing disk) has stopped it. Nothing more is
+	// applied.
+	ErrUnusable = errors.New("the state cannot be used")
+	// ErrNotFound: there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrClosed state.
+	ErrClosed = errors.New("the state is closed")
+)
+
+// Refusal is the code of a business refusal: the state was asked for something
+// that its rules forbid. It is an answer, not a failure, and is audited.
+type Refusal string
+
+const (
+	Exists             Refusal = "exists"
+	Malformed          Refusal = "malformed" // its proposer did not fill in what it must
+	NoTenant           Refusal = "no_tenant"
+	NoClient           Refusal = "no_client"
+	NoSession          Refusal = "no_session"
+	NoSubject          Refusal = "no_subject"
+	SubjectErased      Refusal = "subject_erased"
+	WrongSetupCode     Refusal = "wrong_setup_code"
+	SetUpAlready       Refusal = "set_up_already"
+	LastAdministrator  Refusal = "last_administrator"
+	SessionClosed      Refusal = "session_closed" // not in a state that allows it
+	SessionExpired     Refusal = "session_expired"
+	TriesUsedUp        Refusal = "tries_used_up"
+	EvidenceMissing    Refusal = "evidence_missing"
+	StaleAttempt       Refusal = "stale_attempt"
+	KeyReused          Refusal = "idempotency_key_reused"
+	LeafRefused        Refusal = "event_not_loggable"
+	VersionUnsupported Refusal = "version_unsupported"
+)
+
+// refused carries a Refusal through Apply.
+type refused struct{ code Refusal }
+
+func (r refused) Error() string { return "refused: " + string(r.code) }
+
+func refuse(code Refusal) error { return refused{code} }
+
+func corrupt(table table, key []byte, err error) error {
+	return fmt.Errorf("%w: row %q of table %s: %v", ErrUnusable, key, table.name(), err)
+}

@@ -1,0 +1,313 @@
+// Package state is what the cluster agrees on: tables in one bbolt file, and
+// Apply, by which a command changes them and its events enter the audit logs.
+//
+// Apply is a pure function of the state and the command. It must never read a
+// clock, a random source, the network, a model or any file but its own, and
+// never depend on the order of a map. An entry that it does not understand
+// stops it for good: to skip one would be to fork the state.
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+
+	"gatehouse/store/command"
+	"gatehouse/store/disk"
+)
+
+// Format of the file.
+const Format = 1
+
+// maxPending entries are committed together at most: as etcd does, and as was
+// measured with the open transaction (architecture, decision 3).
+const maxPending = 10_000
+
+var (
+	metaFormat  = []byte("format")
+	metaApplied = []byte("applied") // index, term, state hash
+	metaFound   = []byte("found")
+	metaSetup   = []byte("setup_code")
+	metaVersion = []byte("active_version")
+	metaEpoch   = []byte("epoch")
+	metaTime    = []byte("time") // the newest proposed_at
+)
+
+// Entry is one command of the Raft log.
+type Entry struct {
+	Index, Term uint64
+	Data        []byte
+}
+
+// State is safe for concurrent use.
+type State struct {
+	db *bolt.DB
+
+	mu      sync.Mutex
+	open    *bolt.Tx // the open write transaction, nil between commits
+	rows    *rows
+	pending int
+	index   uint64
+	term    uint64
+	hash    [32]byte
+	failed  error
+}
+
+// Open opens the file, or makes it where create is set and it is absent: in
+// full, under another name first, so that a crash leaves none or a good one.
+// Error: ErrUnusable, where the file is damaged or of another format.
+func Open(path string, create bool) (*State, error) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if !create {
+			return nil, fmt.Errorf("%w: %s is missing", ErrUnusable, path)
+		}
+		if err := makeFile(path); err != nil {
+			return nil, err
+		}
+	}
+	err := Inspect(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
+	}
+	db, err := openFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
+	}
+	s := &State{db: db}
+	if err := s.load(); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func openFile(path string) (db *bolt.DB, err error) {
+	defer recovered(&err) // what inspect did not see
+	// Map freelist that is not written: R6 of the cluster research. The lock
+	// is of this process alone, so waiting for it has no use.
+	return bolt.Open(path, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true, Timeout: 1e9, InitialMmapSize: 1 << 30})
+}
+
+func makeFile(path string) error {
+	temp := path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := openFile(temp)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for t := range tableCount {
+			if _, err := tx.CreateBucket([]byte(t.name())); err != nil {
+				return err
+			}
+		}
+		m := tx.Bucket([]byte(meta.name()))
+		return errors.Join(m.Put(metaFormat, []byte{Format}), m.Put(metaApplied, make([]byte, 48)))
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return disk.SyncDir(filepath.Dir(path))
+}
+
+func (s *State) load() error {
+	return s.db.View(func(tx *bolt.Tx) error {
+		r, err := rowsOf(tx)
+		if err != nil {
+			return err
+		}
+		if f := r.get(meta, metaFormat); len(f) != 1 || f[0] != Format {
+			return fmt.Errorf("%w: format %v; this program reads %d", ErrUnusable, f, Format)
+		}
+		a := r.get(meta, metaApplied)
+		if len(a) != 48 {
+			return fmt.Errorf("%w: the applied index is damaged", ErrUnusable)
+		}
+		s.index, s.term = binary.BigEndian.Uint64(a), binary.BigEndian.Uint64(a[8:])
+		copy(s.hash[:], a[16:])
+		return nil
+	})
+}
+
+// begin opens the write transaction where there is none. With s.mu held.
+func (s *State) begin() error {
+	if s.failed != nil {
+		return s.failed
+	}
+	if s.open != nil {
+		return nil
+	}
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return s.fail(err)
+	}
+	r, err := rowsOf(tx)
+	if err != nil {
+		return s.fail(errors.Join(err, tx.Rollback()))
+	}
+	s.open, s.rows = tx, r
+	return nil
+}
+
+// fail remembers the first broken promise; nothing is applied or read after
+// it.
+func (s *State) fail(err error) error {
+	if s.failed == nil {
+		s.failed = err
+		if !errors.Is(err, ErrUnusable) && !errors.Is(err, command.ErrUnknown) && !errors.Is(err, ErrClosed) {
+			s.failed = fmt.Errorf("%w: %w", ErrUnusable, err)
+		}
+	}
+	return s.failed
+}
+
+// Commit writes what was applied since the last commit to the disk, synced.
+// An error is final.
+func (s *State) Commit() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.commit()
+}
+
+func (s *State) commit() error {
+	if s.failed != nil {
+		return s.failed
+	}
+	if s.open == nil || s.pending == 0 {
+		return nil
+	}
+	if err := s.rows.buckets[meta].Put(metaApplied, s.applied()); err != nil {
+		return s.fail(err)
+	}
+	tx := s.open
+	s.open, s.rows, s.pending = nil, nil, 0
+	if err := tx.Commit(); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+func (s *State) applied() []byte {
+	b := binary.BigEndian.AppendUint64(nil, s.index)
+	b = binary.BigEndian.AppendUint64(b, s.term)
+	return append(b, s.hash[:]...)
+}
+
+// Applied gives the index of the last entry that the state holds, and the
+// write-set chain there: equal on every node at the same index.
+func (s *State) Applied() (index uint64, hash [32]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index, s.hash
+}
+
+// Pending is the number of entries that the next commit writes.
+func (s *State) Pending() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending
+}
+
+// Size of the file, and how much of it is free pages; 0 once it is closed.
+func (s *State) Size() (size, free int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.failed, ErrClosed) {
+		return 0, 0
+	}
+	st := s.db.Stats()
+	if i, err := os.Stat(s.db.Path()); err == nil {
+		size = i.Size()
+	}
+	return size, int64(st.FreePageN) * int64(s.db.Info().PageSize)
+}
+
+// Close commits and closes the file.
+func (s *State) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.failed, ErrClosed) {
+		return nil
+	}
+	err := s.commit()
+	if s.open != nil {
+		err = errors.Join(err, s.open.Rollback())
+		s.open, s.rows = nil, nil
+	}
+	s.failed = ErrClosed
+	return errors.Join(err, s.db.Close())
+}
+
+// Apply applies entries in order and gives an answer for each; those at or
+// below the applied index are skipped, with a nil answer. Error: a broken
+// promise (ErrUnusable, command.ErrUnknown): the process must end.
+func (s *State) Apply(entries []Entry) ([]*command.Answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answers := make([]*command.Answer, len(entries))
+	for i, e := range entries {
+		if e.Index <= s.index {
+			continue
+		}
+		if err := s.begin(); err != nil {
+			return nil, err
+		}
+		a, err := s.one(e)
+		if err != nil {
+			return nil, s.fail(fmt.Errorf("entry %d: %w", e.Index, err))
+		}
+		answers[i] = a
+		if s.pending++; s.pending >= maxPending {
+			if err := s.commit(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return answers, nil
+}
+
+// one applies one entry.
+func (s *State) one(e Entry) (*command.Answer, error) {
+	c, payload, err := command.Decode(e.Data)
+	if err != nil {
+		return nil, err
+	}
+	a := &apply{tx: tx{rows: s.rows}, Command: c, entry: e, answer: &command.Answer{Index: e.Index}}
+	if err := a.run(payload); err != nil {
+		var r refused
+		if !errors.As(err, &r) {
+			return nil, err
+		}
+		a = &apply{tx: tx{rows: s.rows}, Command: c, entry: e, answer: &command.Answer{Index: e.Index, Refusal: string(r.code)}}
+		if err := a.recordRefusal(r.code); err != nil {
+			return nil, err
+		}
+	}
+	hash, err := a.flush(s.hash)
+	if err != nil {
+		return nil, err
+	}
+	s.index, s.term, s.hash = e.Index, e.Term, hash
+	return a.answer, nil
+}
+
+// View reads the state as of the last applied entry. The function must be
+// short, and keeps nothing of the View.
+func (s *State) View(read func(*View) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.begin(); err != nil {
+		return err
+	}
+	return read(&View{s.rows, s.index})
+}

@@ -1,0 +1,198 @@
+package state
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+	"google.golang.org/protobuf/proto"
+)
+
+// table is one bucket of the file.
+type table int
+
+const (
+	meta table = iota
+	tenants
+	clients     // tenant, client
+	credentials // kind of credential, its hash → tenant, client
+	subjects    // tenant, subject
+	references  // tenant, blind index → subject
+	sessions    // tenant, session
+	bySubject   // tenant, subject, session → nothing
+	results     // tenant, session
+	templates   // tenant, session
+	openings    // tenant, subject, log position → sealed openings
+	blobs       // name → tenant, session
+	jobs        // tenant, session → nothing
+	deadlines   // time, kind, tenant, session → nothing
+	replays     // principal, SHA-256 of the key
+	replaysBy   // time, principal, SHA-256 of the key → nothing
+	heads       // log
+	leaves      // log, sequence
+	hashes      // log, index of the stored hash
+	tableCount
+)
+
+var tableNames = [tableCount]string{"meta", "tenants", "clients", "credentials", "subjects", "references", "sessions", "by_subject",
+	"results", "templates", "openings", "blobs", "jobs", "deadlines", "replays", "replays_by_time", "heads", "leaves", "hashes"}
+
+func (t table) name() string { return tableNames[t] }
+
+// key joins parts; none of them holds a zero byte but the last.
+func key(parts ...string) []byte {
+	var b []byte
+	for i, p := range parts {
+		if i > 0 {
+			b = append(b, 0)
+		}
+		b = append(b, p...)
+	}
+	return b
+}
+
+// number sorts as text.
+func number(n uint64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n)
+	return string(b[:])
+}
+
+// rows reads tables of one bbolt transaction.
+type rows struct {
+	buckets [tableCount]*bolt.Bucket
+}
+
+func rowsOf(tx *bolt.Tx) (*rows, error) {
+	r := &rows{}
+	for t := range tableCount {
+		if r.buckets[t] = tx.Bucket([]byte(t.name())); r.buckets[t] == nil {
+			return nil, fmt.Errorf("%w: table %s is missing", ErrUnusable, t.name())
+		}
+	}
+	return r, nil
+}
+
+func (r *rows) get(t table, k []byte) []byte { return r.buckets[t].Get(k) }
+
+// scan calls do for the rows whose key begins with prefix and is not before
+// from, until it returns false.
+func (r *rows) scan(t table, prefix, from []byte, do func(k, v []byte) bool) {
+	c := r.buckets[t].Cursor()
+	if bytes.Compare(from, prefix) < 0 {
+		from = prefix
+	}
+	for k, v := c.Seek(from); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if !do(k, v) {
+			return
+		}
+	}
+}
+
+// reader is what reads rows: a view, or a command under way.
+type reader interface {
+	get(t table, k []byte) []byte
+}
+
+// load decodes one row. Errors: ErrNotFound, ErrUnusable.
+func load[T any, P interface {
+	*T
+	proto.Message
+}](r reader, t table, k []byte) (P, error) {
+	b := r.get(t, k)
+	if b == nil {
+		return nil, ErrNotFound
+	}
+	m := P(new(T))
+	if err := proto.Unmarshal(b, m); err != nil {
+		return nil, corrupt(t, k, err)
+	}
+	return m, nil
+}
+
+// tx is one command's changes: seen by its own reads at once, written to the
+// file together, or not at all.
+type tx struct {
+	*rows
+	writes  []write
+	pending map[string]int // table and key → last write
+}
+
+type write struct {
+	table table
+	key   []byte
+	value []byte // nil: deleted
+}
+
+func pendingKey(t table, k []byte) string { return string(rune(t)) + string(k) }
+
+func (t *tx) get(tb table, k []byte) []byte {
+	if i, ok := t.pending[pendingKey(tb, k)]; ok {
+		return t.writes[i].value
+	}
+	return t.rows.get(tb, k)
+}
+
+func (t *tx) set(tb table, k, v []byte) {
+	if t.pending == nil {
+		t.pending = map[string]int{}
+	}
+	t.pending[pendingKey(tb, k)] = len(t.writes)
+	t.writes = append(t.writes, write{tb, k, v})
+}
+
+func (t *tx) put(tb table, k, v []byte) {
+	if v == nil {
+		v = []byte{}
+	}
+	t.set(tb, k, v)
+}
+
+func (t *tx) del(tb table, k []byte) { t.set(tb, k, nil) }
+
+func (t *tx) store(tb table, k []byte, m proto.Message) error {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	t.put(tb, k, b)
+	return nil
+}
+
+// flush writes the changes and extends the write-set chain
+// h = SHA-256(h ‖ table ‖ key ‖ value or tombstone), each with its length.
+func (t *tx) flush(h [32]byte) ([32]byte, error) {
+	for _, w := range t.writes {
+		var err error
+		if w.value == nil {
+			err = t.buckets[w.table].Delete(w.key)
+		} else {
+			err = t.buckets[w.table].Put(w.key, w.value)
+		}
+		if err != nil {
+			return h, err
+		}
+		h = chain(h, w)
+	}
+	return h, nil
+}
+
+func chain(h [32]byte, w write) [32]byte {
+	name := w.table.name()
+	b := make([]byte, 0, 32+13+len(name)+len(w.key)+len(w.value))
+	b = append(b, h[:]...)
+	b = append(b, byte(len(name)))
+	b = append(b, name...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(w.key)))
+	b = append(b, w.key...)
+	if w.value == nil {
+		b = append(b, 0)
+	} else {
+		b = append(b, 1)
+		b = binary.BigEndian.AppendUint64(b, uint64(len(w.value)))
+		b = append(b, w.value...)
+	}
+	return sha256.Sum256(b)
+}
