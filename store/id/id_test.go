@@ -13,8 +13,8 @@ import (
 
 func TestSortsByTime(t *testing.T) {
 	var ids []string
-	for i := range 100 {
-		ids = append(ids, id.New(id.Session, time.UnixMilli(1_700_000_000_000+int64(i)), rand.Reader))
+	for i := range 3000 {
+		ids = append(ids, id.New(id.Session, time.Unix(1_700_000_000, int64(i)*999_000), rand.Reader))
 	}
 	if !slices.IsSorted(ids) {
 		t.Error("ids do not sort by time")

@@ -118,3 +118,41 @@ func TestATickIsBounded(t *testing.T) {
 		t.Error("keys are left")
 	}
 }
+
+// What one tick leaves is due at once, not a minute later.
+func TestDueUntilAllHasPassed(t *testing.T) {
+	w := founded(t)
+	for range 300 {
+		c := w.command(command.Type_RECORD, "ten_a", nil)
+		w.ok(w.create("ses_"+c.Id, "sub_"+c.Id, ""))
+	}
+	due := func(at int64, want bool) {
+		t.Helper()
+		w.view(func(v *state.View) {
+			if v.Due(at) != want {
+				t.Errorf("due is %v", !want)
+			}
+		})
+	}
+	due(w.now, false)
+	end := w.now + int64(time.Hour)
+	for range 2 {
+		due(end, true)
+		w.ok(w.tick(end))
+	}
+	due(end, false)
+	purged := end + int64(state.EvidenceAfterExpiry)
+	due(purged-1, false)
+	for range 2 {
+		due(purged, true)
+		w.ok(w.tick(purged))
+	}
+	due(purged, false)
+	// Keys to forget are something due, too.
+	w.ok(keyed(w.command(command.Type_RECORD, "ten_a", nil), "k", "r"))
+	at := w.now + int64(state.ReplayFor)
+	due(at-1, false)
+	due(at, true)
+	w.ok(w.tick(at))
+	due(at, false)
+}

@@ -118,11 +118,14 @@ func (a *apply) addEvidence(p *command.AddEvidence) error {
 	}
 	e := p.Evidence
 	i := slices.IndexFunc(s.Evidence, func(o *command.Evidence) bool { return o.Slot == e.GetSlot() })
-	if i >= 0 && len(e.Request) > 0 && s.Evidence[i].Refused == "" && string(s.Evidence[i].Request) == string(e.Request) {
+	same := i >= 0 && len(e.Request) > 0 && string(s.Evidence[i].Request) == string(e.Request)
+	switch {
+	case same && (s.Evidence[i].Refused == "" || p.Repeated):
 		a.answer.Id, a.Events = s.Evidence[i].Id, nil // the same bytes again: nothing happens
 		return nil
-	}
-	if !collecting(s) {
+	case p.Repeated && (i >= 0 || !collecting(s)):
+		return refuse(KeyReused)
+	case !collecting(s):
 		return refuse(SessionClosed)
 	}
 	n := uint32(1)
@@ -140,7 +143,7 @@ func (a *apply) addEvidence(p *command.AddEvidence) error {
 	}
 	e.Tries, e.Refused = n, ""
 	if i >= 0 {
-		a.del(blobs, key(s.Evidence[i].Blob))
+		a.forget(s.Evidence[i])
 		s.Evidence[i] = e
 	} else {
 		s.Evidence = append(s.Evidence, e)
@@ -149,6 +152,12 @@ func (a *apply) addEvidence(p *command.AddEvidence) error {
 	s.State = Collect
 	a.answer.Id = e.Id
 	return a.save(s)
+}
+
+// forget the picture of evidence; its file is for the proposer to remove.
+func (a *apply) forget(e *command.Evidence) {
+	a.del(blobs, key(e.Blob))
+	a.answer.Blobs = append(a.answer.Blobs, e.Blob)
 }
 
 func (a *apply) submit(p *command.Submit) error {

@@ -98,7 +98,7 @@ func (a *apply) due(kind string, s *command.Session, n uint64) error {
 		e.Action, e.Reason = string(audit.SessionExpire), "not_submitted_in_time"
 	case kind == purge && s.State == Expired && len(s.Evidence) > 0:
 		for _, v := range s.Evidence {
-			a.del(blobs, key(v.Blob))
+			a.forget(v)
 		}
 		e.Action, e.Reason = string(audit.RetentionDelete), "session_abandoned"
 		e.Facts = map[string]string{"evidence": strconv.Itoa(len(s.Evidence))}
@@ -107,6 +107,7 @@ func (a *apply) due(kind string, s *command.Session, n uint64) error {
 		return nil
 	}
 	s.Revision = a.entry.Index
+	a.answer.Sessions = append(a.answer.Sessions, s.Id)
 	if err := a.store(sessions, key(s.Tenant, s.Id), s); err != nil {
 		return err
 	}
@@ -206,8 +207,9 @@ func (a *apply) eraseSession(id string) error {
 	a.del(results, key(a.Tenant, s.Id))
 	a.del(templates, key(a.Tenant, s.Id))
 	for _, e := range s.Evidence {
-		a.del(blobs, key(e.Blob))
+		a.forget(e)
 	}
+	a.answer.Sessions = append(a.answer.Sessions, s.Id)
 	s.State, s.Evidence, s.Attempt = Erased, nil, s.Attempt+1 // a worker's answer comes too late
 	return a.save(s)
 }

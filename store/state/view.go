@@ -36,6 +36,21 @@ func (v *View) SetupCode(hash [32]byte) bool {
 	return len(want) == len(hash) && subtle.ConstantTimeCompare(want, hash[:]) == 1
 }
 
+// Due says whether a tick at this time, in Unix nanoseconds, has something to
+// let pass.
+func (v *View) Due(ns int64) bool {
+	due := false
+	before := func(t table, ns int64) {
+		v.scan(t, nil, nil, func(k, _ []byte) bool {
+			due = due || len(k) >= 8 && string(k[:8]) <= number(uint64(max(0, ns)))
+			return false
+		})
+	}
+	before(deadlines, ns)
+	before(replaysBy, ns-int64(ReplayFor))
+	return due
+}
+
 // Version of commands that every member of the cluster understands.
 func (v *View) Version() uint64 { return number64(v, metaVersion) }
 
