@@ -115,9 +115,35 @@ func (n *Node) open(ctx context.Context, found bool) (*Node, error) {
 }
 
 func openStore(path string) (store, error) {
-	if err := state.Inspect(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	switch err := state.Inspect(path); {
+	case errors.Is(err, os.ErrNotExist):
+		if err := makeStore(path); err != nil {
+			return nil, err
+		}
+	case err != nil:
 		return nil, fmt.Errorf("%w: the log %s is damaged: %v", ErrHistory, path, err)
 	}
+	return openBolt(path)
+}
+
+// makeStore makes an empty log in full, under another name first: a crash
+// leaves none or a good one.
+func makeStore(path string) error {
+	temp := path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	log, err := openBolt(temp)
+	if err != nil {
+		return err
+	}
+	if err := log.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+func openBolt(path string) (*raftboltdb.BoltStore, error) {
 	log, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bolt.Options{
 		NoFreelistSync: true, FreelistType: bolt.FreelistMapType, Timeout: time.Second, InitialMmapSize: 1 << 30}})
 	if err != nil {
