@@ -28,7 +28,7 @@ func document(conditions ...string) string {
 	for i, when := range conditions {
 		rules = append(rules, map[string]any{"id": fmt.Sprintf("r%d", i+1), "when": when, "outcome": "review", "reason": "code", "text": "text"})
 	}
-	b, err := json.Marshal(map[string]any{"name": "mine", "version": "3", "rules": rules, "otherwise": []any{map[string]any{"from": 0, "outcome": "review", "reason": "low", "text": "low"}}})
+	b, err := json.Marshal(map[string]any{"format": 1, "name": "mine", "version": "3", "rules": rules, "otherwise": []any{map[string]any{"from": 0, "outcome": "review", "reason": "low", "text": "low"}}})
 	if err != nil {
 		panic(err)
 	}
@@ -38,7 +38,7 @@ func document(conditions ...string) string {
 // The default set's contents under its version: who changes the one changes
 // the other, here and in default.json.
 func TestDefaultVersion(t *testing.T) {
-	const want = "default/1 sha256:453ae486fe5edc45c153756f5868257ce6e1e4db14ec119ec98c6837b1746f58"
+	const want = "default/1 sha256:535cc0dbf1df966a5a2299ecfca52b3d501b455782bfe68b70faa65e9060752a"
 	if got := standard(t).Version(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -166,14 +166,14 @@ func TestRefusedDocuments(t *testing.T) {
 	}
 	const low = `{"from":0,"outcome":"review","reason":"low","text":"low"}`
 	band := func(bands string) string {
-		return `{"name":"n","version":"1","rules":[],"otherwise":[` + bands + `]}`
+		return `{"format":1,"name":"n","version":"1","rules":[],"otherwise":[` + bands + `]}`
 	}
 	for name, c := range map[string]struct{ document, says string }{
 		"empty":                       {"", ""},
 		"no JSON":                     {"rules", ""},
 		"two documents":               {good + good, ""},
 		"a list":                      {"[]", ""},
-		"null":                        {"null", "name"},
+		"null":                        {"null", "format 0"},
 		"nested":                      {strings.Repeat("[", 60000), ""},
 		"too large":                   {good + strings.Repeat(" ", 128<<10), "bytes"},
 		"no UTF-8":                    {swap(`"text":"text"`, "\"text\":\"\xff\""), ""},
@@ -182,6 +182,7 @@ func TestRefusedDocuments(t *testing.T) {
 		"unknown member of a rule":    {swap(`"when"`, `"wen":"","when"`), `"when"`},
 		"member in capitals":          {swap(`"when"`, `"When"`), `"when"`},
 		"member twice":                {swap(`"when"`, `"when":"true","when"`), ""},
+		"another format":              {swap(`"format":1`, `"format":2`), "format 2"},
 		"no name":                     {swap(`"mine"`, `""`), "name"},
 		"bad version":                 {swap(`"3"`, `"3 or 4"`), "version"},
 		"a rule without id":           {swap(`"r1"`, `""`), "rule 1"},

@@ -22,8 +22,12 @@ const (
 	maxBands     = 10
 )
 
+// format of the document.
+const format = 1
+
 // set is the document of a rule set.
 type set struct {
+	Format    int    `json:"format"` // 1
 	Name      string `json:"name"`
 	Version   string `json:"version"`
 	Rules     []rule `json:"rules"`
@@ -52,7 +56,7 @@ type band struct {
 // Strict decoding: encoding/json would take "When" for "when".
 func (s *set) UnmarshalJSON(b []byte) error {
 	type plain set
-	return strict(b, (*plain)(s), "name", "version", "rules", "otherwise")
+	return strict(b, (*plain)(s), "format", "name", "version", "rules", "otherwise")
 }
 
 func (r *rule) UnmarshalJSON(b []byte) error {
@@ -104,6 +108,8 @@ func word(s string) bool {
 
 func (s *set) check() error {
 	switch {
+	case s.Format != format:
+		return fmt.Errorf("%w: format %d; this program reads %d", ErrRules, s.Format, format)
 	case !word(s.Name), !word(s.Version):
 		return fmt.Errorf("%w: name %q and version %q must be of a–z, 0–9, dot, dash and underscore, 64 at most", ErrRules, cut(s.Name), cut(s.Version))
 	case len(s.Rules) > maxRules:

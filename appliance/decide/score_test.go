@@ -9,7 +9,7 @@ import (
 )
 
 // bands alone: no rule is in the way of the score.
-const bands = `{"name":"bands","version":"1","rules":[],"otherwise":[{"from":85,"outcome":"accepted"},
+const bands = `{"format":1,"name":"bands","version":"1","rules":[],"otherwise":[{"from":85,"outcome":"accepted"},
  {"from":50,"outcome":"review","reason":"score.doubtful","text":"doubtful"},{"from":0,"outcome":"review","reason":"score.low","text":"low","escalate":true}]}`
 
 func valued(name string, threshold, value float64) engine.Signal {

@@ -42,7 +42,7 @@ func TestSignalsCarryNoPersonalData(t *testing.T) {
 func TestRulesKnowAllSignals(t *testing.T) {
 	r := verified(t, verify.New(enginetest.Open(t), rules(t), clock(today)), verify.Evidence{Document: passport(t).jpeg, Selfie: photo(t, "obama2"), Frames: [][]byte{photo(t, "obama")}})
 	for _, s := range r.Signals {
-		document := fmt.Sprintf(`{"name":"n","version":"1","rules":[{"id":"r","when":"failed('%s')","outcome":"review","reason":"c","text":"t"}],"otherwise":[{"from":0,"outcome":"review","reason":"c","text":"t"}]}`, s.Name)
+		document := fmt.Sprintf(`{"format":1,"name":"n","version":"1","rules":[{"id":"r","when":"failed('%s')","outcome":"review","reason":"c","text":"t"}],"otherwise":[{"from":0,"outcome":"review","reason":"c","text":"t"}]}`, s.Name)
 		if _, err := decide.Compile([]byte(document)); err != nil {
 			t.Error(err)
 		}
