@@ -1,0 +1,118 @@
+// Package health says how the node is: metrics for Prometheus, and whether it
+// can do its work.
+//
+// It must never show a person, a key, or which tenant does what: labels are
+// routes, stages and states of the node.
+package health
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"gatehouse/appliance/jobs"
+	"gatehouse/cluster"
+	"gatehouse/store/keys"
+	"gatehouse/store/state"
+)
+
+// edges of the histograms, in seconds: those of the budgets (requirement
+// 13.2: 0.1, 0.2, 0.5, 1, 3) with some between and around.
+func edges() []float64 {
+	return []float64{.005, .01, .025, .05, .1, .2, .35, .5, .75, 1, 2, 3, 5, 10, 30}
+}
+
+// Sources of what is read when metrics are asked for.
+type Sources struct {
+	Node  *cluster.Node
+	State *state.State
+	Keys  *keys.Store
+	Jobs  *jobs.Pool
+	Disk  *Disk
+}
+
+// Metrics of one node.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	stages   *prometheus.HistogramVec
+	denied   *prometheus.CounterVec
+	commits  prometheus.Histogram
+}
+
+// NewMetrics makes the node's metrics.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_http_requests_total", Help: "Requests answered, by route and status."}, []string{"route", "code"}),
+		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "gatehouse_http_request_seconds", Help: "Time of requests, by route.", Buckets: edges()}, []string{"route"}),
+		stages:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "gatehouse_stage_seconds", Help: "Time of the stages of a verification.", Buckets: edges()}, []string{"stage"}),
+		denied:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_denied_total", Help: "Requests that were not let in, by reason."}, []string{"reason"}),
+		commits:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "gatehouse_state_commit_seconds", Help: "Time of the state's synced commits.", Buckets: edges()}),
+	}
+	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_info", Help: "Version of the program.", ConstLabels: prometheus.Labels{"version": version}}, func() float64 { return 1 })
+	m.registry.MustRegister(m.requests, m.seconds, m.stages, m.denied, m.commits, info, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Read adds what is read from the parts of the node.
+func (m *Metrics) Read(s Sources) {
+	for _, g := range []struct {
+		name, help string
+		value      func() float64
+	}{
+		{"gatehouse_jobs_waiting", "Verifications that wait for a worker.", func() float64 { return float64(s.Jobs.Stats().Waiting) }},
+		{"gatehouse_jobs_waiting_batch", "Verifications of batch sessions that wait for a worker.", func() float64 { return float64(s.Jobs.Stats().Batch) }},
+		{"gatehouse_jobs_running", "Verifications under way.", func() float64 { return float64(s.Jobs.Stats().Running) }},
+		{"gatehouse_jobs_done", "Verifications worked on since the start.", func() float64 { return float64(s.Jobs.Stats().Done) }},
+		{"gatehouse_jobs_service_seconds", "Mean time of the last verifications.", func() float64 { return s.Jobs.Stats().Service.Seconds() }},
+		{"gatehouse_raft_last_index", "Last entry of the log.", func() float64 { return float64(s.Node.Status().Index) }},
+		{"gatehouse_raft_applied_index", "Last entry in the state.", func() float64 { return float64(s.Node.Status().Applied) }},
+		{"gatehouse_raft_snapshot_index", "Last entry that the newest snapshot stands for.", func() float64 { return float64(s.Node.Status().SnapshotIndex) }},
+		{"gatehouse_raft_term", "Term.", func() float64 { return float64(s.Node.Status().Term) }},
+		{"gatehouse_raft_leader", "Whether this node leads.", func() float64 { return truth(s.Node.Status().Role == "leader") }},
+		{"gatehouse_state_bytes", "Size of the state's file.", func() float64 { n, _ := s.State.Size(); return float64(n) }},
+		{"gatehouse_state_free_bytes", "Free pages in the state's file.", func() float64 { _, n := s.State.Size(); return float64(n) }},
+		{"gatehouse_sealed", "Whether the node is sealed.", func() float64 { return truth(s.Keys.Sealed()) }},
+		{"gatehouse_disk_free_bytes", "Free space where the data lie.", func() float64 { free, _ := s.Disk.Space(); return float64(free) }},
+		{"gatehouse_disk_total_bytes", "Space where the data lie.", func() float64 { _, total := s.Disk.Space(); return float64(total) }},
+		{"gatehouse_disk_full", "Whether new evidence is refused for want of space.", func() float64 { return truth(s.Disk.Full()) }},
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value))
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Request notes an answered request; route is a path of the API's table.
+func (m *Metrics) Request(route string, code int, took time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(code)).Inc()
+	m.seconds.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// Stage notes the time of one stage of a verification.
+func (m *Metrics) Stage(stage string, seconds float64) {
+	m.stages.WithLabelValues(stage).Observe(seconds)
+}
+
+// Denied notes a request that was not let in.
+func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }
+
+// Commit notes a synced commit of the state.
+func (m *Metrics) Commit(took time.Duration) { m.commits.Observe(took.Seconds()) }
+
+// Handler answers in Prometheus' text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

@@ -1,0 +1,42 @@
+package problem_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"testing"
+
+	"gatehouse/appliance/problem"
+)
+
+func TestKinds(t *testing.T) {
+	titles := map[string]bool{}
+	if len(problem.Kinds()) < 30 {
+		t.Fatalf("%d kinds", len(problem.Kinds()))
+	}
+	for _, k := range problem.Kinds() {
+		if !regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`).MatchString(string(k)) {
+			t.Errorf("%q", k)
+		}
+		if k.Status() < 400 || http.StatusText(k.Status()) == "" || k.Title() == "" || problem.New(k, "").Advice() == "" || titles[k.Title()] {
+			t.Errorf("%s: %d %q %q", k, k.Status(), k.Title(), problem.New(k, "").Advice())
+		}
+		titles[k.Title()] = true
+	}
+}
+
+func TestProblem(t *testing.T) {
+	p := problem.New(problem.TooLarge, "%d", 7).In("a").Of("b").Because(io.ErrClosedPipe)
+	err := fmt.Errorf("above: %w", p)
+	if !errors.Is(err, problem.New(problem.TooLarge, "")) || errors.Is(err, problem.New(problem.TooSlow, "")) || !errors.Is(err, io.ErrClosedPipe) {
+		t.Error(err)
+	}
+	if p.Detail != "7" || p.Field != "a" || p.Limit != "b" || p.Error() == "" {
+		t.Errorf("%+v", p)
+	}
+	if p.Next = "go home"; p.Advice() != "go home" {
+		t.Error(p.Advice())
+	}
+}

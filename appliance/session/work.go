@@ -1,0 +1,322 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/appliance/access"
+	"gatehouse/appliance/act"
+	"gatehouse/appliance/jobs"
+	"gatehouse/appliance/problem"
+	"gatehouse/appliance/verify"
+	"gatehouse/engine/picture"
+	"gatehouse/store/audit"
+	"gatehouse/store/command"
+	"gatehouse/store/keys"
+	"gatehouse/store/state"
+)
+
+// Submit hands a session to the workers; it answers when the submission is
+// agreed on.
+func (s *Service) Submit(ctx context.Context, c access.Caller, session string, idem *act.Idempotency) error {
+	row, err := s.session(c.Tenant, session)
+	if err != nil {
+		return err
+	}
+	if row.State == state.Erased {
+		return problem.New(problem.SubjectErased, "the person was erased")
+	}
+	release, err := s.Jobs.Reserve(row.Batch)
+	if err != nil {
+		return s.overloaded(row.Batch)
+	}
+	defer release()
+	e := act.Event(c, audit.SessionSubmit, "session", row.Id)
+	e.Subject = row.Subject
+	a, err := s.Propose(ctx, c, command.Type_SUBMIT, &command.Submit{Session: row.Id, Node: s.Node}, idem, e)
+	if err != nil || a.Replay != nil {
+		return err
+	}
+	if row, err = s.session(c.Tenant, session); err != nil {
+		return err
+	}
+	s.Jobs.Add(jobs.Job{Tenant: row.Tenant, Session: row.Id, Attempt: row.Attempt, Batch: row.Batch})
+	return nil
+}
+
+func (s *Service) overloaded(batch bool) error {
+	stats := s.Jobs.Stats()
+	p := problem.New(problem.Overloaded, "%d verifications wait", stats.Waiting+stats.Batch)
+	p.After = s.Jobs.RetryAfter(batch)
+	return p
+}
+
+// Room says, before evidence is taken in, whether a submission would be.
+func (s *Service) Room(batch bool) error {
+	if s.Jobs.Full(batch) {
+		return s.overloaded(batch)
+	}
+	return nil
+}
+
+// Resume puts the jobs of the state back into the queue, after a start. One
+// that a worker had in hand when the process died has lost an attempt.
+func (s *Service) Resume(ctx context.Context) error {
+	died, err := s.Jobs.UnderWay()
+	if err != nil {
+		return err
+	}
+	var rows []*command.Session
+	if err := s.State.View(func(v *state.View) (err error) { rows, err = v.Jobs(); return err }); err != nil {
+		return err
+	}
+	slices.SortFunc(rows, func(a, b *command.Session) int { return int(a.SubmittedNs - b.SubmittedNs) })
+	for _, row := range rows {
+		j := jobs.Job{Tenant: row.Tenant, Session: row.Id, Attempt: row.Attempt, Batch: row.Batch, Suspect: row.Deaths > 0}
+		if died[row.Id] {
+			again, err := s.retry(ctx, row)
+			if err != nil {
+				return err
+			}
+			if !again {
+				continue
+			}
+			j.Attempt, j.Suspect = row.Attempt+1, true
+		}
+		s.Jobs.Add(j)
+	}
+	return nil
+}
+
+// Reconcile adds the jobs of the state that the pool does not have: those whose
+// submission was agreed on after its caller was told that it is not known.
+func (s *Service) Reconcile() error {
+	var rows []*command.Session
+	if err := s.State.View(func(v *state.View) (err error) { rows, err = v.Jobs(); return err }); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		s.Jobs.Add(jobs.Job{Tenant: row.Tenant, Session: row.Id, Attempt: row.Attempt, Batch: row.Batch, Suspect: row.Deaths > 0})
+	}
+	return nil
+}
+
+// retry counts a death; false where it was the last.
+func (s *Service) retry(ctx context.Context, row *command.Session) (bool, error) {
+	c := access.Caller{Tenant: row.Tenant}
+	e := act.Event(c, audit.SessionRetry, "session", row.Id)
+	e.Subject, e.Reason, e.Facts = row.Subject, "worker_died", map[string]string{"attempt": strconv.Itoa(int(row.Attempt))}
+	last := row.Deaths+1 >= state.MaxAttempts
+	if last {
+		e.Action, e.Result = string(audit.SessionFail), string(audit.Failed)
+	}
+	_, err := s.Propose(ctx, c, command.Type_RETRY, &command.Retry{Session: row.Id, Attempt: row.Attempt, Reason: "worker_died", Node: s.Node}, nil, e)
+	return !last, err
+}
+
+// Work is one attempt at a job: the evidence is read back, verified, and the
+// decision agreed on, in one command with its events.
+func (s *Service) Work(ctx context.Context, j jobs.Job) error {
+	c := access.Caller{Tenant: j.Tenant}
+	row, err := s.session(j.Tenant, j.Session)
+	if err != nil {
+		return err
+	}
+	if row.State != state.Submitted || row.Attempt != j.Attempt {
+		return nil // erased meanwhile
+	}
+	start := time.Now()
+	in, err := s.gather(ctx, row)
+	if err != nil {
+		return s.later(err)
+	}
+	s.Observe("gather", time.Since(start).Seconds())
+	r, err := s.Verify.Verify(ctx, *in)
+	var refused *verify.InputError
+	if errors.As(err, &refused) {
+		return s.giveBack(ctx, c, row, refused)
+	}
+	if err != nil {
+		return err
+	}
+	for stage, ms := range r.TimingsMS {
+		s.Observe(stage, ms/1000)
+	}
+	start = time.Now()
+	defer func() { s.Observe("commit", time.Since(start).Seconds()) }()
+	return s.later(s.complete(ctx, c, row, r))
+}
+
+// later says that a sealed node is no fault of the job, and that nobody waits
+// for one whose person was erased meanwhile.
+func (s *Service) later(err error) error {
+	switch {
+	case errors.Is(err, keys.ErrSealed):
+		return fmt.Errorf("%w: %w", jobs.ErrLater, err)
+	case errors.Is(err, problem.New(problem.SubjectErased, "")), errors.Is(err, keys.ErrErased):
+		return nil
+	}
+	return err
+}
+
+// gather reads the evidence of a session back.
+func (s *Service) gather(ctx context.Context, row *command.Session) (*verify.Evidence, error) {
+	in := &verify.Evidence{}
+	for _, e := range sorted(row.Evidence) {
+		if e.Refused != "" {
+			continue
+		}
+		b, err := s.read(ctx, row, e)
+		if err != nil {
+			return nil, err
+		}
+		switch e.Slot {
+		case "document_front":
+			in.Document = b
+		case "document_back":
+			in.DocumentBack = b
+		case "selfie":
+			in.Selfie = b
+		default:
+			in.Frames = append(in.Frames, b)
+		}
+	}
+	return in, nil
+}
+
+func sorted(all []*command.Evidence) []*command.Evidence {
+	return slices.SortedFunc(slices.Values(all), func(a, b *command.Evidence) int { return strings.Compare(a.Slot, b.Slot) })
+}
+
+func (s *Service) read(ctx context.Context, row *command.Session, e *command.Evidence) ([]byte, error) {
+	if e.Size > int64(picture.DefaultLimits().Bytes) {
+		return nil, problem.New(problem.Damaged, "the evidence in %s has an impossible size", e.Slot)
+	}
+	r, err := s.open(ctx, row, e)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b := make([]byte, e.Size)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, s.stored(err, e.Slot)
+	}
+	return b, nil
+}
+
+// giveBack asks for evidence again that is no usable picture.
+func (s *Service) giveBack(ctx context.Context, c access.Caller, row *command.Session, refused *verify.InputError) error {
+	slot := map[verify.Input]string{verify.DocumentFront: "document_front", verify.DocumentBack: "document_back", verify.Selfie: "selfie"}[refused.Input]
+	if refused.Input == verify.Frame {
+		var frames []string
+		for _, e := range sorted(row.Evidence) {
+			if strings.HasPrefix(e.Slot, "liveness_frame_") && e.Refused == "" {
+				frames = append(frames, e.Slot)
+			}
+		}
+		slot = frames[refused.Index]
+	}
+	reason := code(refused.Err)
+	e := act.Event(c, audit.SessionReturn, "session", row.Id)
+	e.Subject, e.Result, e.Reason, e.Facts = row.Subject, string(audit.Refused), reason, map[string]string{"slot": slot}
+	for _, kept := range row.Evidence {
+		if kept.Slot == slot && kept.Tries >= state.Tries(slot) { // the last one: it is over
+			e.Action, e.Result = string(audit.SessionFail), string(audit.Failed)
+		}
+	}
+	_, err := s.Propose(ctx, c, command.Type_RETURN, &command.Return{Session: row.Id, Attempt: row.Attempt, Slot: slot, Reason: reason + ":" + slot}, nil, e)
+	return ignoreStale(err)
+}
+
+// code of a picture's refusal.
+func code(err error) string {
+	for e, c := range map[error]string{picture.ErrEmpty: "picture_empty", picture.ErrUnsupported: "picture_format", picture.ErrTooLarge: "picture_too_large",
+		picture.ErrTruncated: "picture_cut_off", picture.ErrCorrupt: "picture_damaged", picture.ErrAnimated: "picture_animated"} {
+		if errors.Is(err, e) {
+			return c
+		}
+	}
+	return "picture_unusable"
+}
+
+// Failed ends a session whose work came to an error that is not the picture's.
+func (s *Service) Failed(j jobs.Job, cause error) {
+	s.Log.Error("a verification failed", "session", j.Session, "attempt", j.Attempt, "error", cause)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c := access.Caller{Tenant: j.Tenant}
+	e := act.Event(c, audit.SessionFail, "session", j.Session)
+	e.Result, e.Reason = string(audit.Failed), "internal_error"
+	var p *problem.Problem
+	if errors.As(cause, &p) && p.Kind == problem.Damaged {
+		e.Reason = "evidence_damaged"
+	}
+	if _, err := s.Propose(ctx, c, command.Type_FAIL, &command.Fail{Session: j.Session, Attempt: j.Attempt, Reason: e.Reason}, nil, e); err != nil && ignoreStale(err) != nil {
+		s.Log.Error("a failure could not be recorded; the session is tried again at the next start", "session", j.Session, "error", err)
+	}
+}
+
+// ignoreStale: somebody else has settled it, or it was erased.
+func ignoreStale(err error) error {
+	if r := (act.Refused{}); errors.As(err, &r) && r.Refusal == state.StaleAttempt {
+		return nil
+	}
+	return err
+}
+
+// complete has the decision agreed on, with everything that it rests on.
+func (s *Service) complete(ctx context.Context, c access.Caller, row *command.Session, r *verify.Result) error {
+	u, _, err := s.subject(row.Tenant, row.Subject)
+	if err != nil {
+		return err
+	}
+	d := Decision{Outcome: outcome(r.Decision), Score: r.Score, Reasons: []Reason{}, Signals: r.Signals, Rules: r.Rules, Models: r.Models, TimingsMS: r.TimingsMS}
+	p := &command.Complete{Session: row.Id, Attempt: row.Attempt, Outcome: d.Outcome, Result: &command.Result{Session: row.Id, Rules: r.Rules}}
+	for _, reason := range r.Reasons {
+		d.Reasons = append(d.Reasons, Reason{reason.Rule, reason.Signal, outcome(reason.Outcome), reason.Text})
+		p.Reasons = append(p.Reasons, reason.Code)
+	}
+	if p.Result.Summary, err = sealJSON(u, place("results", "summary", row.Id), d); err != nil {
+		return err
+	}
+	if p.Result.Detail, err = sealJSON(u, place("results", "detail", row.Id), Detail{r.Document, &r.Face}); err != nil {
+		return err
+	}
+	if len(r.Template.Vector) > 0 {
+		p.Template = &command.Template{Session: row.Id, Model: r.Template.Model}
+		if p.Template.Sealed, err = u.Seal(place("templates", r.Template.Model, row.Id), floats(r.Template.Vector)); err != nil {
+			return err
+		}
+	}
+	events, err := s.decided(c, u, row, r, d.Outcome, p.Reasons)
+	if err != nil {
+		return err
+	}
+	_, err = s.Propose(ctx, c, command.Type_COMPLETE, p, nil, events...)
+	return ignoreStale(err)
+}
+
+func sealJSON(u *keys.Subject, at keys.Place, v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return u.Seal(at, b)
+}
+
+func floats(v []float32) []byte {
+	b := make([]byte, 0, 4*len(v))
+	for _, f := range v {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
+	}
+	return b
+}
