@@ -1,5 +1,6 @@
-// Command gatehouse verifies people: documents, faces, liveness. One file
-// per group of commands; each parses, calls, prints and picks the exit code.
+// Command gatehouse verifies people: documents, faces, liveness, on this
+// machine or by a node. One file per group of commands; each parses, calls,
+// prints and picks the exit code.
 package main
 
 import (
@@ -21,6 +22,8 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 	exitRefused = 3 // an input was refused
+	exitDenied  = 4 // not allowed, or not signed in
+	exitAway    = 5 // the node cannot be reached, is sealed or is too busy
 )
 
 // errUsage marks a wrong call; errReported an error that was printed already.
@@ -35,13 +38,34 @@ type command struct {
 	args    string // "A B"
 	summary string
 	manual  string
+	online  bool // it calls a node
 	// flags defines the command's own flags and gives what runs it.
 	flags func(*flag.FlagSet) func(context.Context, *call, []string) error
 }
 
+// group of commands, as the overview shows them.
+type group struct {
+	title    string
+	commands []command
+}
+
+func groups() []group {
+	return []group{
+		{"On this machine", slices.Concat([]command{verifyCommand()}, faceCommands(), []command{documentCommand()}, modelCommands(), []command{specimenCommand()})},
+		{"A node", slices.Concat([]command{runCommand()}, dataCommands())},
+		{"Verification by a node", slices.Concat(sessionCommands(), evidenceCommands(), subjectCommands())},
+		{"Audit log of a node", auditCommands()},
+		{"Administration of a node", slices.Concat([]command{setupCommand(), statusCommand()}, tenantCommands(), clientCommands(), sealCommands())},
+		{"About this program", []command{versionCommand(), licencesCommand()}},
+	}
+}
+
 func commands() []command {
-	return slices.Concat([]command{verifyCommand()}, faceCommands(), []command{documentCommand()},
-		modelCommands(), []command{specimenCommand(), versionCommand(), licencesCommand()})
+	var all []command
+	for _, g := range groups() {
+		all = append(all, g.commands...)
+	}
+	return all
 }
 
 // call is what every command has at hand.
@@ -52,12 +76,13 @@ type call struct {
 	exit int // set by a command that ends with a code of its own
 }
 
-// common are the flags that all commands take.
+// common are the flags that all commands take, and those of each kind.
 type common struct {
 	json, jsonl bool
 	models      string
 	device      string
 	workers     int
+	node        nodeFlags
 }
 
 func main() {
@@ -104,17 +129,18 @@ func dispatch(ctx context.Context, args []string, out *output, errOut io.Writer)
 		err = fmt.Errorf("%w: %v", errUsage, err)
 	}
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errReported):
 		return call.exit
-	case errors.Is(err, errReported):
-		return call.exit
+	case answered(err):
+		return call.failOnline(err)
 	case errors.Is(err, errUsage):
 		err = fmt.Errorf("%w: %s: %s; see 'gatehouse help %s'", errUsage, c.name, strings.TrimPrefix(err.Error(), errUsage.Error()+": "), c.name)
 	}
 	return call.fail(err)
 }
 
-// find takes the command's words off the arguments; nil asks for the overview.
+// find takes the command's words off the arguments, as many as are a command's
+// name; nil asks for the overview.
 func find(args []string) (c *command, rest []string, help bool, err error) {
 	if len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
 		help, args = true, args[1:]
@@ -122,20 +148,22 @@ func find(args []string) (c *command, rest []string, help bool, err error) {
 	if len(args) == 0 {
 		return nil, nil, true, nil
 	}
-	for _, c := range commands() {
-		words := strings.Fields(c.name)
-		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
-			return &c, args[len(words):], help, nil
+	longest := 0
+	var siblings []string
+	for _, candidate := range commands() {
+		words := strings.Fields(candidate.name)
+		if n := len(words); n > longest && len(args) >= n && slices.Equal(args[:n], words) {
+			c, longest = &candidate, n
+		}
+		if strings.HasPrefix(candidate.name, args[0]+" ") {
+			siblings = append(siblings, candidate.name)
 		}
 	}
-	var group []string
-	for _, c := range commands() {
-		if strings.HasPrefix(c.name, args[0]+" ") {
-			group = append(group, c.name)
-		}
-	}
-	if len(group) > 0 {
-		return nil, nil, false, fmt.Errorf("'%s' needs one of: %s; see 'gatehouse help'", args[0], strings.Join(group, ", "))
+	switch {
+	case c != nil:
+		return c, args[longest:], help, nil
+	case len(siblings) > 0:
+		return nil, nil, false, fmt.Errorf("'%s' needs one of: %s; see 'gatehouse help'", args[0], strings.Join(siblings, ", "))
 	}
 	return nil, nil, false, fmt.Errorf("there is no command '%s'; 'gatehouse help' lists them", args[0])
 }
@@ -144,6 +172,10 @@ func (c *command) flagSet(call *call) *flag.FlagSet {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.BoolVar(&call.json, "json", false, "print one JSON document")
+	if c.online {
+		call.node.define(fs)
+		return fs
+	}
 	fs.BoolVar(&call.jsonl, "jsonl", false, "print one line of JSON for each file")
 	fs.StringVar(&call.models, "models", "", "use the model pack in this `DIR|FILE` instead of the built-in one")
 	fs.StringVar(&call.device, "device", "cpu", "run the models on this `DEVICE`: cpu")
@@ -169,19 +201,23 @@ func interspersed(fs *flag.FlagSet, args []string) ([]string, error) {
 
 func overview(w io.Writer) {
 	fmt.Fprint(w, `gatehouse verifies people on your own machine: it reads an identity document,
-matches the face and checks liveness. Nothing leaves this machine.
+matches the face and checks liveness. Nothing leaves this machine, except to
+the node that a command calls.
 
 Usage: gatehouse COMMAND [flags] [arguments]
-
 `)
-	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-18s %s\n", c.name, c.summary)
+	for _, g := range groups() {
+		fmt.Fprintf(w, "\n%s:\n", g.title)
+		for _, c := range g.commands {
+			fmt.Fprintf(w, "  %-18s %s\n", c.name, c.summary)
+		}
 	}
 	fmt.Fprint(w, `
 'gatehouse help COMMAND' prints its manual page.
 
 Exit codes: 0 done, whatever the decision; 1 failure; 2 wrong usage;
-3 an input was refused.
+3 an input was refused; 4 not allowed, or not signed in; 5 the node cannot be
+reached, is sealed or is too busy.
 `)
 }
 
@@ -191,6 +227,6 @@ func (c *command) page(w io.Writer) {
 	c.flags(fs)
 	fs.VisitAll(func(f *flag.Flag) {
 		kind, text := flag.UnquoteUsage(f)
-		fmt.Fprintf(w, "  %-22s %s\n", strings.TrimSpace("--"+f.Name+" "+kind), text)
+		fmt.Fprintf(w, "  %-26s %s\n", strings.TrimSpace("--"+f.Name+" "+kind), text)
 	})
 }

@@ -18,14 +18,22 @@ import (
 // openEngine checks the files inside the binary and opens the engine over the
 // built-in model pack, or the one that --models names.
 func (c *call) openEngine() (*engine.Engine, error) {
+	config, err := c.engineConfig()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Open(config)
+}
+
+func (c *call) engineConfig() (none engine.Config, err error) {
 	if c.workers < 0 {
-		return nil, fmt.Errorf("%w: --workers %d; give a number from 1, or leave it out", errUsage, c.workers)
+		return none, fmt.Errorf("%w: --workers %d; give a number from 1, or leave it out", errUsage, c.workers)
 	}
 	if c.device != "cpu" {
 		if strings.HasPrefix(c.device, "cuda:") {
-			return nil, fmt.Errorf("device %s: this binary carries the CPU runtime only; use --device cpu", c.device)
+			return none, fmt.Errorf("device %s: this binary carries the CPU runtime only; use --device cpu", c.device)
 		}
-		return nil, fmt.Errorf("%w: unknown device %q; use cpu", errUsage, c.device)
+		return none, fmt.Errorf("%w: unknown device %q; use cpu", errUsage, c.device)
 	}
 	var (
 		p        *pack.Pack
@@ -39,9 +47,9 @@ func (c *call) openEngine() (*engine.Engine, error) {
 	wg.Go(func() { runtime, assetErr = c.runtime() })
 	wg.Wait()
 	if err := cmp.Or(packErr, assetErr); err != nil {
-		return nil, err
+		return none, err
 	}
-	return engine.Open(engine.Config{Runtime: runtime, Pack: p})
+	return engine.Config{Runtime: runtime, Pack: p}, nil
 }
 
 func (c *call) openPack() (*pack.Pack, error) {

@@ -1,0 +1,181 @@
+// Package appliance is the product: it puts the parts of a node together,
+// starts them in order and stops them in reverse.
+//
+// It is the one place that knows them all, and must never do their work.
+package appliance
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"gatehouse/appliance/act"
+	"gatehouse/appliance/health"
+	"gatehouse/appliance/jobs"
+	"gatehouse/appliance/ledger"
+	"gatehouse/appliance/session"
+	"gatehouse/cluster"
+	"gatehouse/engine"
+	"gatehouse/store/blob"
+	"gatehouse/store/disk"
+	"gatehouse/store/keys"
+	"gatehouse/store/state"
+)
+
+// Config of a node.
+type Config struct {
+	Data    string // directory
+	Listen  string // address of the API
+	Names   []string
+	Version string
+	// Certificate and Key are the bank's files; empty: the node's own.
+	Certificate, Key string
+	// SealFile is where the first slot's key file is made; empty: beside the
+	// data directory, so that a copy of the one does not hold the other.
+	SealFile string
+	Engine   engine.Config
+	// Queue of waiting verifications; 0: 32 for each worker, about 16 s of work.
+	Queue int
+	// Reserve of free bytes below which new evidence is refused; 0: 1 GiB.
+	Reserve uint64
+	Log     *slog.Logger
+	Now     func() time.Time
+	Rand    io.Reader
+}
+
+// Node is one running appliance.
+type Node struct {
+	Config
+	acts    *act.Proposer
+	cluster string
+
+	lock     io.Closer
+	seal     *keys.Store
+	state    *state.State
+	blobs    *blob.Store
+	raft     *cluster.Node
+	engine   *engine.Engine
+	disk     *health.Disk
+	jobs     *jobs.Pool
+	sessions *session.Service
+	ledger   *ledger.Ledger
+	metrics  *health.Metrics
+	cert     *certificate
+	listener net.Listener
+	server   *http.Server
+
+	fatal     chan error
+	stopping  context.Context // ends when the node begins to stop
+	hurry     context.CancelFunc
+	setupCode string
+}
+
+// New checks the configuration. Open starts the node.
+func New(c Config) (*Node, error) {
+	if c.Data == "" || c.Listen == "" {
+		return nil, fmt.Errorf("%w: it needs a directory and an address", ErrData)
+	}
+	if (c.Certificate == "") != (c.Key == "") {
+		return nil, fmt.Errorf("%w: give both the certificate and its key", ErrCertificate)
+	}
+	dir, err := filepath.Abs(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	c.Data = dir
+	if c.SealFile == "" {
+		c.SealFile = c.Data + ".seal"
+	}
+	if c.Reserve == 0 {
+		c.Reserve = 1 << 30
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	n := &Node{Config: c, acts: &act.Proposer{Now: c.Now, Rand: c.Rand}, fatal: make(chan error, 1), metrics: health.NewMetrics(c.Version)}
+	n.stopping, n.hurry = context.WithCancel(context.Background())
+	return n, nil
+}
+
+// Open opens what is kept, joins the cluster, loads the models and listens.
+// What it opened is closed where it fails.
+func (n *Node) Open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if err := harden(); err != nil { // before there is a key
+		return err
+	}
+	if err := disk.MkdirAll(n.Data); err != nil {
+		return err
+	}
+	if n.lock, err = disk.Lock(filepath.Join(n.Data, "lock")); err != nil {
+		return err
+	}
+	if err := n.openKeys(); err != nil {
+		return err
+	}
+	if n.cert, err = openCertificate(&n.Config); err != nil {
+		return err
+	}
+	// The port before the slow parts: one that is taken is known at once.
+	if n.listener, err = net.Listen("tcp", n.Listen); err != nil {
+		return err
+	}
+	if n.disk, err = health.NewDisk(n.Data, n.Reserve); err != nil {
+		return err
+	}
+	// Raft waits about a second before it elects, and the models take half of
+	// one: side by side.
+	loaded := make(chan error, 1)
+	go func() { loaded <- n.openEngine() }()
+	err = n.openStores(ctx)
+	if err == nil {
+		err = n.found(ctx)
+	}
+	if err := errors.Join(err, <-loaded); err != nil {
+		return err
+	}
+	if err := n.openServices(); err != nil {
+		return err
+	}
+	if err := n.begin(ctx); err != nil {
+		return err
+	}
+	return n.openAPI()
+}
+
+// SetupCode is the one-time code of a node that nobody has set up; else "".
+func (n *Node) SetupCode() string { return n.setupCode }
+
+// Address where the API listens.
+func (n *Node) Address() string { return n.listener.Addr().String() }
+
+// Fingerprint is the SHA-256 of the API's certificate.
+func (n *Node) Fingerprint() string { return n.cert.fingerprint() }
+
+// CertificateFile is what a client pins.
+func (n *Node) CertificateFile() string { return n.cert.certFile }
+
+// Sealed says whether the node waits to be unsealed.
+func (n *Node) Sealed() bool { return n.seal.Sealed() }
+
+// stop ends the process for a broken promise.
+func (n *Node) stop(err error) {
+	select {
+	case n.fatal <- err:
+	default:
+	}
+}

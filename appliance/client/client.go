@@ -1,0 +1,81 @@
+// Package client calls a node over the contract in appliance/api: one method
+// for each operation that the command line needs, in the contract's own types.
+//
+// It must never trust a certificate other than those it is given, follow a
+// redirect with its credential, or repeat a request that could take effect
+// twice. Its errors must never hold a credential or what was sent.
+package client
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Config says which node is called, and as whom.
+type Config struct {
+	Server      string           // https://host[:port]
+	CA          []byte           // PEM: the only roots that are trusted
+	Key         string           // API key; empty where there is none
+	Certificate *tls.Certificate // shown to the node; nil where there is none
+}
+
+// Client calls one node. It may be used by many goroutines.
+type Client struct {
+	server *url.URL
+	key    string
+	http   *http.Client
+}
+
+const (
+	dialTimeout = 10 * time.Second
+	// answerTimeout is the contract's longest wait (30 s), and as much again
+	// for the work that a request begins with.
+	answerTimeout = time.Minute
+	// pingAfter silence a connection is probed: a stream of events is silent
+	// for as long as nothing changes.
+	pingAfter   = 15 * time.Second
+	pingTimeout = 15 * time.Second
+)
+
+// New makes a client. It calls nobody.
+func New(c Config) (*Client, error) {
+	server, err := url.Parse(c.Server)
+	if err != nil {
+		return nil, fmt.Errorf("%w: give it as https://host:port", ErrConfig) // the cause repeats the text, which may hold a password
+	}
+	if server.Scheme != "https" || server.Host == "" || server.User != nil || server.Path != "" && server.Path != "/" || server.RawQuery != "" || server.Fragment != "" {
+		return nil, fmt.Errorf("%w: the server's address is https://host:port and nothing more", ErrConfig)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(c.CA) {
+		return nil, fmt.Errorf("%w: no certificate in the node's CA; give the PEM file that the node wrote", ErrConfig)
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots}
+	if c.Certificate != nil {
+		t.Certificates = []tls.Certificate{*c.Certificate}
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	return &Client{
+		server: &url.URL{Scheme: "https", Host: server.Host},
+		key:    c.Key,
+		http: &http.Client{
+			// No proxy: the node is on the bank's own network.
+			Transport: &http.Transport{
+				TLSClientConfig:       t,
+				Protocols:             &protocols,
+				HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+				DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+				TLSHandshakeTimeout:   dialTimeout,
+				ResponseHeaderTimeout: answerTimeout,
+				MaxIdleConnsPerHost:   1,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}

@@ -1,0 +1,241 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"gatehouse/appliance/access"
+	"gatehouse/appliance/admin"
+	"gatehouse/appliance/api"
+	"gatehouse/appliance/decide"
+	"gatehouse/appliance/health"
+	"gatehouse/appliance/jobs"
+	"gatehouse/appliance/ledger"
+	"gatehouse/appliance/session"
+	"gatehouse/appliance/verify"
+	"gatehouse/cluster"
+	"gatehouse/engine"
+	"gatehouse/store/audit"
+	"gatehouse/store/blob"
+	"gatehouse/store/command"
+	"gatehouse/store/disk"
+	"gatehouse/store/id"
+	"gatehouse/store/keys"
+	"gatehouse/store/state"
+)
+
+// openKeys reads whose directory it is and opens the seal where a key file
+// does.
+func (n *Node) openKeys() error {
+	f, err := readNode(n.Data)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		if _, err := os.Lstat(n.SealFile); err == nil {
+			return fmt.Errorf("%w: the key file %s exists already and may be another node's: name a new one with --seal-file", ErrData, n.SealFile)
+		}
+		now := n.Now()
+		f = &nodeFile{nodeFormat, id.New(id.Cluster, now, n.Rand), id.New(id.Node, now, n.Rand), os.Getuid(), n.SealFile}
+		if err := f.write(n.Data); err != nil {
+			return err
+		}
+	}
+	n.acts.Node, n.cluster = f.Node, f.Cluster
+	if _, err := os.Stat(filepath.Join(n.Data, "seal.json")); errors.Is(err, os.ErrNotExist) {
+		return n.createKeys(f)
+	}
+	if n.seal, err = keys.Open(n.Data, n.cluster); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %w: restore the whole directory from a backup", ErrData, err)
+	} else if err != nil {
+		return err
+	}
+	switch err := n.seal.UnsealFile(); {
+	case errors.Is(err, keys.ErrNoSlot):
+		n.Log.Warn("the node is sealed: no key file is among its slots")
+	case err != nil:
+		n.Log.Warn("the node stays sealed", "error", err)
+	}
+	return nil
+}
+
+// createKeys makes the keys of a new node. What a first start that was cut off
+// has left of them opens nothing, and is put aside.
+func (n *Node) createKeys(f *nodeFile) (err error) {
+	// What is made after the keys, or was restored before them.
+	for _, name := range []string{"raft", "state.db", "audit", "blobs", "jobs", "tls"} {
+		if _, err := os.Stat(filepath.Join(n.Data, name)); err == nil {
+			return fmt.Errorf("%w: seal.json is missing and %s is there: restore the whole directory from a backup", ErrData, name)
+		}
+	}
+	for _, left := range []string{filepath.Join(n.Data, "keyring"), f.SealFile} {
+		// Kept under another name: a wrong guess must not cost a key.
+		if err := os.Rename(left, left+".left"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	n.seal, err = keys.Create(n.Data, n.cluster, n.Rand, func(s *keys.Store) error {
+		_, err := s.AddFile(f.SealFile)
+		return err
+	})
+	return err
+}
+
+// openStores opens what has the node's history. Log and state go together: one
+// that is gone is not made anew, unless the first start was cut off between.
+func (n *Node) openStores(ctx context.Context) (err error) {
+	path, log := filepath.Join(n.Data, "state.db"), filepath.Join(n.Data, "raft", "log.db")
+	missing := func(name string) error {
+		return fmt.Errorf("%w: %s is missing: restore the whole directory from a backup", ErrData, name)
+	}
+	_, noState := os.Stat(path)
+	_, noLog := os.Stat(log)
+	_, begun := os.Stat(filepath.Join(n.Data, "audit")) // made after the first entry
+	if noState != nil && (noLog == nil || begun == nil) {
+		return missing(path)
+	}
+	if n.blobs, err = blob.Open(n.Data, blob.Config{ReserveBytes: n.Reserve}); err != nil {
+		return err
+	}
+	if _, err := n.blobs.Clean(); err != nil {
+		return err
+	}
+	if n.state, err = state.Open(path, true); err != nil {
+		return err
+	}
+	if index, _ := n.state.Applied(); noLog != nil && (index > 0 || begun == nil) {
+		return missing(log)
+	}
+	n.raft, err = cluster.Open(ctx, cluster.Config{Dir: filepath.Join(n.Data, "raft"), ID: n.acts.Node, State: n.state, Log: n.Log, Committed: n.metrics.Commit}, true)
+	n.acts.Cluster = n.raft
+	return err
+}
+
+func (n *Node) openEngine() (err error) {
+	if n.engine, err = engine.Open(n.Config.Engine); err != nil {
+		return err
+	}
+	return n.engine.Warm()
+}
+
+func (n *Node) openServices() error {
+	rules, err := decide.Default()
+	if err != nil {
+		return err
+	}
+	workers := n.engine.Workers() + 1 // as many as the verifier lets in
+	queue := n.Queue
+	if queue == 0 {
+		queue = 32 * workers
+	}
+	n.jobs, err = jobs.New(jobs.Config{Dir: filepath.Join(n.Data, "jobs"), Workers: workers, Limit: queue,
+		Run:    func(ctx context.Context, j jobs.Job) error { return n.sessions.Work(ctx, j) },
+		Failed: func(j jobs.Job, err error) { n.sessions.Failed(j, err) }})
+	if err != nil {
+		return err
+	}
+	n.sessions = session.New(session.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Blobs: n.blobs, Engine: n.engine,
+		Verify: verify.New(n.engine, rules, n.Now), Jobs: n.jobs, Log: n.Log, Observe: n.metrics.Stage})
+	audited := filepath.Join(n.Data, "audit")
+	if err := disk.MkdirAll(audited); err != nil {
+		return err
+	}
+	n.ledger, err = ledger.Open(filepath.Join(audited, "last-signed"), n.raft, n.state, n.seal, n.acts.Record)
+	return err
+}
+
+// own has a command of the node itself agreed on, in the cluster's own log.
+func (n *Node) own(ctx context.Context, t command.Type, payload proto.Message, events ...*command.Event) error {
+	_, err := n.acts.Propose(ctx, access.Caller{}, t, payload, nil, events...)
+	return err
+}
+
+// found founds the cluster where it is new, and makes a setup code where
+// nobody has used one.
+func (n *Node) found(ctx context.Context) error {
+	founded, setUp := true, false
+	err := n.state.View(func(v *state.View) error {
+		f, err := v.Founded()
+		switch {
+		case errors.Is(err, state.ErrNotFound):
+			founded = false
+			return nil
+		case err != nil:
+			return err
+		case f.Cluster != n.cluster:
+			return fmt.Errorf("%w: the state is of cluster %s, node.json of %s", ErrData, f.Cluster, n.cluster)
+		}
+		if active := v.Version(); active > command.Version {
+			return fmt.Errorf("%w: the cluster has version %d of the commands, this program knows %d", command.ErrUnknown, active, command.Version)
+		}
+		setUp = v.SetUp()
+		return nil
+	})
+	if err != nil || setUp {
+		return err
+	}
+	code, hash, err := access.NewCode(n.Rand)
+	if err != nil {
+		return err
+	}
+	n.setupCode = code
+	if founded {
+		return n.own(ctx, command.Type_RENEW_CODE, &command.RenewCode{SetupCode: hash[:]},
+			&command.Event{Action: string(audit.KeyCreate), ObjectType: "setup_code", Result: string(audit.OK)})
+	}
+	return n.own(ctx, command.Type_FOUND, &command.Found{Cluster: n.cluster, Node: n.acts.Node, SetupCode: hash[:]},
+		&command.Event{Action: string(audit.ClusterFound), ObjectType: "cluster", ObjectId: n.cluster, Result: string(audit.OK)})
+}
+
+// begin says in the log that the node is there, and takes up the jobs.
+func (n *Node) begin(ctx context.Context) error {
+	started := &command.Event{Action: string(audit.NodeStart), ObjectType: "node", ObjectId: n.acts.Node, Result: string(audit.OK), Facts: map[string]string{"version": n.Version}}
+	loaded := &command.Event{Action: string(audit.ModelLoad), ObjectType: "pack", ObjectId: n.Config.Engine.Pack.ID, Result: string(audit.OK)}
+	for _, net := range n.engine.Networks() {
+		loaded.Models = append(loaded.Models, net.Model.Name+"@"+net.Model.SHA256)
+	}
+	if err := n.own(ctx, command.Type_RECORD, nil, started, loaded); err != nil {
+		return err
+	}
+	return n.sessions.Resume(ctx)
+}
+
+func (n *Node) openAPI() error {
+	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk}
+	n.metrics.Read(sources)
+	if n.seal.Sealed() {
+		n.jobs.Pause()
+	}
+	handler, err := api.New(api.Config{
+		Version: n.Version, Sessions: n.sessions, Ledger: n.ledger, Engine: n.engine, Sources: sources, Metrics: n.metrics, Log: n.Log, Now: n.Now,
+		Admin: admin.New(admin.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal,
+			Opened: n.jobs.Resume, Closed: n.jobs.Pause}),
+		Acts: n.acts, Stopping: n.stopping, Fatal: n.stop, Single: 4 * n.engine.Workers(), Rate: requestRate, Concurrent: requestsAtOnce,
+	})
+	if err != nil {
+		return err
+	}
+	n.server = &http.Server{Handler: handler, TLSConfig: n.cert.config(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 32 << 10, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: connectionBuffer, MaxReceiveBufferPerStream: streamBuffer}, ErrorLog: slog.NewLogLogger(n.Log.Handler(), slog.LevelDebug)}
+	return nil
+}
+
+const (
+	// Of one credential. A branch system of a hundred counters polls at most
+	// so much; what one node can decide is about four verifications a second.
+	requestRate    = 200
+	requestsAtOnce = 256
+	// What of an upload waits in memory to be encrypted. With Go's own bounds,
+	// about a megabyte, an upload took 0.9 to 1.2 MB of memory; with these 0.6
+	// (requirement 13.4 allows one).
+	connectionBuffer = 512 << 10
+	streamBuffer     = 256 << 10
+)

@@ -1,0 +1,191 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"gatehouse/appliance/access"
+	"gatehouse/store/audit"
+	"gatehouse/store/blob"
+	"gatehouse/store/command"
+	"gatehouse/store/state"
+)
+
+const (
+	tickEvery  = time.Minute // anchors and expiry (store: Audit)
+	sweepEvery = time.Hour   // a walk over all blobs; what is erased goes at once
+	// Blobs that nothing names are removed this much Raft time after they were
+	// first seen so: an upload takes a minute at most.
+	orphanGrace = time.Hour
+	stopTime    = 10 * time.Second // for requests under way
+)
+
+// Run serves until ctx ends, then lets the requests and jobs under way end.
+// An error is a broken promise: what the disk holds may not be what was
+// answered, and the process must end with its own code.
+func (n *Node) Run(ctx context.Context) error {
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var parts sync.WaitGroup
+	failed := make(chan error, 4)
+	parts.Go(func() {
+		if err := n.raft.Run(inner); err != nil {
+			failed <- err
+		}
+	})
+	parts.Go(func() { n.jobs.Run(inner) })
+	parts.Go(func() {
+		n.disk.Run(inner, func(err error) { n.Log.Error("the disk's room is not known", "error", err) })
+	})
+	parts.Go(func() { n.tick(inner) })
+	parts.Go(func() {
+		if err := n.server.ServeTLS(bound(n.listener, connections, fromOneAddress), "", ""); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	})
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	case err = <-n.fatal:
+	}
+	if err != nil {
+		return err // nothing more is written: a promise is broken
+	}
+	stopping, done := context.WithTimeout(context.Background(), stopTime)
+	defer done()
+	n.hurry() // who waits for something gets an answer now
+	if err := n.server.Shutdown(stopping); err != nil {
+		n.Log.Warn("requests were cut off", "error", err)
+		n.server.Close()
+	}
+	stopped := &command.Event{Action: string(audit.NodeStop), ObjectType: "node", ObjectId: n.acts.Node, Result: string(audit.OK)}
+	if err := n.own(context.Background(), command.Type_RECORD, nil, stopped); err != nil {
+		n.Log.Warn("the stop is not in the audit log", "error", err)
+	}
+	cancel()
+	parts.Wait()
+	select { // what broke while it stopped
+	case err = <-failed:
+	case err = <-n.fatal:
+	default:
+	}
+	return err
+}
+
+// Close gives everything back, in reverse order of Open.
+func (n *Node) Close() error {
+	var errs []error
+	n.hurry()
+	if n.server != nil {
+		errs = append(errs, n.server.Close())
+	} else if n.listener != nil {
+		errs = append(errs, n.listener.Close())
+	}
+	if n.raft != nil {
+		errs = append(errs, n.raft.Close())
+	}
+	if n.state != nil {
+		errs = append(errs, n.state.Close())
+	}
+	if n.seal != nil {
+		n.seal.Seal()
+	}
+	if n.engine != nil {
+		errs = append(errs, n.engine.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// tick lets time pass in the state, takes up jobs that were left, and removes
+// blobs that nothing names.
+func (n *Node) tick(ctx context.Context) {
+	tick, sweep := time.NewTicker(tickEvery), time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	defer sweep.Stop()
+	orphans := map[string]int64{} // when each was first seen, in Raft time
+	for {
+		if err := n.passTime(ctx); err != nil && ctx.Err() == nil {
+			n.Log.Warn("time could not pass in the state", "error", err)
+		}
+		if err := n.sessions.Reconcile(); err != nil {
+			n.Log.Warn("jobs could not be looked for", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-sweep.C:
+			if err := n.sweep(ctx, orphans); errors.Is(err, blob.ErrSync) {
+				n.stop(err)
+			} else if err != nil && ctx.Err() == nil {
+				n.Log.Warn("blobs that nothing names could not be removed", "error", err)
+			}
+		case <-tick.C:
+		}
+	}
+}
+
+// passTime proposes ticks until nothing is due: one entry does a bounded part.
+func (n *Node) passTime(ctx context.Context) error {
+	for due := true; due && ctx.Err() == nil; {
+		a, err := n.acts.Propose(ctx, access.Caller{}, command.Type_TICK, nil, nil)
+		if err != nil {
+			return err
+		}
+		for _, one := range a.Sessions {
+			n.jobs.Changed(one)
+		}
+		if _, err := n.sessions.Discard(a.Blobs); err != nil {
+			if errors.Is(err, blob.ErrSync) {
+				n.stop(err)
+			}
+			return err
+		}
+		now := n.Now().UnixNano()
+		if err := n.state.View(func(v *state.View) error { due = v.Due(now); return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) sweep(ctx context.Context, orphans map[string]int64) error {
+	seen := map[string]bool{}
+	err := n.blobs.Walk(ctx, func(name string, _ int64) error {
+		var named bool
+		var now int64
+		if err := n.state.View(func(v *state.View) error { named, now = v.Named(name), v.Time(); return nil }); err != nil {
+			return err
+		}
+		if named {
+			return nil
+		}
+		seen[name] = true
+		first, known := orphans[name]
+		if !known {
+			orphans[name] = now
+			return nil
+		}
+		if now-first < int64(orphanGrace) {
+			return nil
+		}
+		if err := n.blobs.Remove(name); err != nil {
+			return fmt.Errorf("blob %s: %w", name, err)
+		}
+		delete(orphans, name)
+		return nil
+	})
+	for name := range orphans {
+		if err == nil && !seen[name] {
+			delete(orphans, name)
+		}
+	}
+	return err
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+
+	"gatehouse/appliance"
+)
+
+func runCommand() command {
+	return command{
+		name: "run", summary: "run a node in the foreground", args: "--data DIR",
+		manual: `
+Runs a node over a data directory, which it makes at the first start. It serves
+the API over HTTPS (TLS 1.3) until it is interrupted, and then lets the requests
+under way end.
+
+The first start prints a one-time setup code; 'gatehouse setup' trades it for
+the first administrator's credential. Until that is done every start prints a
+new code.
+
+Keys: the first start makes a key file beside the data directory (DIR.seal, or
+--seal-file), which opens the seal at every start. Whoever has both can read
+everything: move the file to another medium, and add a passphrase or shares
+('gatehouse seal add'). Without a key file the node starts sealed and waits for
+'gatehouse unseal'.
+
+Certificate: the node makes its own at the first start (DIR/tls/cert.pem), which
+clients pin with --ca. Give the bank's with --certificate and --key; changed
+files are taken up without a restart.
+
+The log goes to standard error. It holds no personal data and no keys.
+
+Exit codes: 0 stopped when asked; 1 failure; 2 wrong usage; 10 the disk is
+full; 11 the disk failed; 12 log, state, keys and signed checkpoints are damaged
+or do not fit together ('gatehouse data check' says what); 13 a newer release of gatehouse
+wrote an entry that this one does not know. After 11 to 13 a restart does not
+help.
+
+Example:
+  gatehouse run --data /var/lib/gatehouse --listen 0.0.0.0:8443 --name idv.bank.example`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			var r running
+			fs.StringVar(&r.config.Data, "data", "", "keep everything in this `DIR`")
+			fs.StringVar(&r.config.Listen, "listen", "127.0.0.1:8443", "serve the API at this `ADDRESS`")
+			fs.Func("name", "a host `NAME` or address for the node's own certificate; may be repeated", func(s string) error {
+				r.config.Names = append(r.config.Names, s)
+				return nil
+			})
+			fs.StringVar(&r.config.Certificate, "certificate", "", "PEM `FILE` of the API's certificate, with its chain")
+			fs.StringVar(&r.config.Key, "key", "", "PEM `FILE` of its key")
+			fs.StringVar(&r.config.SealFile, "seal-file", "", "make the first key file at this `PATH` (default: DIR.seal)")
+			fs.IntVar(&r.config.Queue, "queue", 0, "let at most `N` verifications wait (default 0: 32 for each worker)")
+			fs.Uint64Var(&r.reserve, "reserve", 1024, "refuse new evidence below this many `MiB` of free disk")
+			fs.StringVar(&r.level, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
+			fs.StringVar(&r.format, "log-format", "text", "log as `FORMAT`: text or json")
+			return r.run
+		},
+	}
+}
+
+type running struct {
+	config        appliance.Config
+	reserve       uint64
+	level, format string
+}
+
+// started is what a first look at a node needs.
+type started struct {
+	Address     string `json:"address"`
+	Certificate string `json:"certificate"`
+	Fingerprint string `json:"fingerprint_sha256"`
+	Sealed      bool   `json:"sealed"`
+	SetupCode   string `json:"setup_code,omitempty"`
+}
+
+func (r *running) run(ctx context.Context, c *call, args []string) error {
+	if r.config.Data == "" || len(args) > 0 {
+		return fmt.Errorf("%w: it needs --data DIR", errUsage)
+	}
+	if r.config.Queue < 0 || r.reserve == 0 {
+		return fmt.Errorf("%w: --queue is a number from 0, --reserve from 1", errUsage)
+	}
+	log, err := r.logger(c.err)
+	if err != nil {
+		return err
+	}
+	// A goroutine that waits for the disk holds a processor of Go's: with one
+	// for each core the log would wait for inference (measured: ×1.7–2.5
+	// writes with 8 on 2 cores). The engine's workers are counted before.
+	if c.workers == 0 {
+		c.workers = runtime.NumCPU()
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(8, 4*runtime.NumCPU()))
+	}
+	if r.config.Engine, err = c.engineConfig(); err != nil {
+		return err
+	}
+	r.config.Version, r.config.Log, r.config.Reserve = version, log, r.reserve<<20
+	n, err := appliance.New(r.config)
+	if err != nil {
+		return err
+	}
+	if err := n.Open(ctx); err != nil {
+		return c.broken(err)
+	}
+	r.announce(c, n)
+	if err := n.Run(ctx); err != nil {
+		log.Error("the node stops", "error", err)
+		return c.broken(err) // closing would wait for what does not answer
+	}
+	return n.Close()
+}
+
+// broken gives an error with the exit code that a supervisor looks at.
+func (c *call) broken(err error) error {
+	if code := appliance.Exit(err); code > exitFailure {
+		p := describe(err)
+		p.Exit = code
+		fmt.Fprintf(c.err, "gatehouse: %s\n", p.Detail)
+		if c.json || c.jsonl {
+			c.print(map[string]problem{"error": p})
+		}
+		c.exit = code
+		return errReported
+	}
+	return err
+}
+
+func (r *running) announce(c *call, n *appliance.Node) {
+	s := started{"https://" + n.Address(), n.CertificateFile(), n.Fingerprint(), n.Sealed(), n.SetupCode()}
+	if c.json || c.jsonl {
+		c.print(s)
+		return
+	}
+	fmt.Fprintf(c.out, "gatehouse %s serves %s\n  certificate  %s\n  sha256       %s\n", version, s.Address, s.Certificate, s.Fingerprint)
+	if s.Sealed {
+		fmt.Fprint(c.out, "  sealed       it waits for 'gatehouse unseal'\n")
+	}
+	if s.SetupCode != "" {
+		fmt.Fprintf(c.out, "\nNobody has set it up. This code works once:\n\n  gatehouse setup --server %s --ca %s --code %s\n\n", s.Address, s.Certificate, s.SetupCode)
+	}
+}
+
+func (r *running) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(r.level)); err != nil {
+		return nil, fmt.Errorf("%w: --log-level %q; use debug, info, warn or error", errUsage, r.level)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch r.format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("%w: --log-format %q; use text or json", errUsage, r.format)
+}
