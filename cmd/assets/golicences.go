@@ -1,25 +1,26 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // licenceFile are the names under which modules keep what must be passed on.
 var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([.-].*)?$`)
 
+// linked is the program whose modules must be named: tools and tests use more.
+const linked = "./cmd/gatehouse"
+
 // goLicences gives the licence texts of Go itself, whose runtime and library
-// are in the binary, and of every module that go.mod requires, in its order.
+// are in the binary, and of every module that is linked into it, by path.
 // Offline, a module that is not in Go's cache is an error.
 func goLicences(ctx context.Context, root string, offline bool) ([]part, error) {
 	goroot, err := goTool(ctx, root, offline, "env", "GOROOT")
@@ -32,26 +33,29 @@ func goLicences(ctx context.Context, root string, offline bool) ([]part, error) 
 	}
 	parts := []part{known("Go, its runtime and library: LICENSE", b)}
 
-	out, err := goTool(ctx, root, offline, "mod", "download", "-json")
+	// -e: the files that the program embeds are not there yet.
+	out, err := goTool(ctx, root, offline, "list", "-e", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}", linked)
 	if err != nil {
 		return nil, err
 	}
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var m struct{ Path, Version, Dir, Error string }
-		if err := d.Decode(&m); err == io.EOF {
-			return parts, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("go mod download -json: %w", err)
+	modules := strings.Split(strings.TrimSpace(string(out)), "\n")
+	slices.Sort(modules)
+	for _, m := range slices.Compact(modules) {
+		if m == "" { // of Go's own packages
+			continue
 		}
-		if m.Error != "" || m.Dir == "" {
-			return nil, fmt.Errorf("go module %s %s: %s; run go mod download", m.Path, m.Version, m.Error)
+		path, rest, _ := strings.Cut(m, " ")
+		version, dir, found := strings.Cut(rest, " ")
+		if !found || dir == "" {
+			return nil, fmt.Errorf("go module %s %s is not in Go's cache; run go mod download", path, version)
 		}
-		texts, err := moduleLicences(m.Dir, "Go module "+m.Path+" "+m.Version)
+		texts, err := moduleLicences(dir, "Go module "+path+" "+version)
 		if err != nil {
 			return nil, err
 		}
 		parts = append(parts, texts...)
 	}
+	return parts, nil
 }
 
 // moduleLicences finds every licence in a module: code that it took from

@@ -1,6 +1,7 @@
 // Command eval measures what the engine is worth: how right it is on the
-// evaluation data, how fast and how large it is here, and how programs that
-// others use do beside it. It is behind make eval and make bench.
+// evaluation data, how fast and how large it is here, alone and as a node that
+// serves, and how programs that others use do beside it. It is behind make eval
+// and make bench.
 //
 // Every figure is measured in the run that prints it. A goal that is missed is
 // shown; it must never be hidden, nor a figure printed that was not measured.
@@ -23,6 +24,7 @@ const usage = `Usage: go run ./cmd/eval COMMAND [flags]
 
   accuracy   measure on the evaluation data; skipped where that is absent
   speed      measure time and memory, on pictures that it makes itself
+  service    measure the built program as a node, on a disk
   peers      read the same passports with other programs
 
 Run it at the root of the repository, after make assets. Tables come first, then
@@ -56,7 +58,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fs.SetOutput(to)
 		fs.PrintDefaults()
 	}
-	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers}
+	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers, "service": service}
 	if len(args) > 0 && strings.Trim(args[0], "-") == "help" {
 		help(out)
 		return 0
@@ -100,16 +102,18 @@ type flags struct {
 	fresh   bool
 	verbose bool
 	binary  string
+	quick   bool
 }
 
 func (f *flags) set() *flag.FlagSet {
 	fs := flag.NewFlagSet("eval", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&f.data, "data", "../shared/data", "`DIR` with the evaluation data (accuracy, peers)")
-	fs.StringVar(&f.only, "only", "", "accuracy of this `PART` alone: faces, mrz or liveness")
+	fs.StringVar(&f.only, "only", "", "this `PART` alone: of accuracy faces, mrz or liveness; of service api, writes, uploads or start")
 	fs.StringVar(&f.doc, "doc", "", "write the tables of accuracy to this Markdown `FILE` too")
 	fs.BoolVar(&f.fresh, "fresh", false, "make all templates anew instead of using the kept ones")
 	fs.BoolVar(&f.verbose, "verbose", false, "print every misread line beside its truth")
-	fs.StringVar(&f.binary, "binary", "./gatehouse", "the built `FILE` whose size and start are measured (speed)")
+	fs.StringVar(&f.binary, "binary", "./gatehouse", "the built `FILE` that is measured (speed, service)")
+	fs.BoolVar(&f.quick, "quick", false, "a shorter run, whose figures vary more (service)")
 	return fs
 }
