@@ -1,4 +1,4 @@
-# make run    build everything and verify a specimen document and a selfie
+# make run    build everything, start a node, verify a specimen through its API
 # make test   everything that CI runs
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -8,18 +8,15 @@ export CGO_ENABLED := 1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    := 30s
-SAMPLES     := build/assets/samples
-SOURCES      = $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') $(wildcard engine/picture/*.[ch]) go.mod go.sum
+SOURCES      = $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') $(wildcard engine/picture/*.[ch]) \
+               appliance/api/openapi.yaml appliance/api/api.html appliance/decide/default.json go.mod go.sum
 
-.PHONY: run test deps assets lint fuzz eval bench clean
+OAPI        := github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
+
+.PHONY: run test deps assets generate lint fuzz eval bench chaos clean
 
 run: gatehouse
-	@mkdir -p build/run
-	./gatehouse specimen --portrait $(SAMPLES)/obama.jpg --seed 7 --camera --out build/run/passport.jpg
-	@echo; echo '--- the holder'
-	./gatehouse verify --document build/run/passport.jpg --selfie $(SAMPLES)/obama2.jpg
-	@echo; echo '--- somebody else'
-	./gatehouse verify --document build/run/passport.jpg --selfie $(SAMPLES)/biden.jpg
+	@sh cmd/run.sh
 
 gatehouse: $(SOURCES) build/assets/sums.json | deps assets
 	go build -trimpath -ldflags='-s -w' -o $@ ./cmd/gatehouse
@@ -34,14 +31,24 @@ deps:
 assets: deps
 	@go run ./cmd/assets
 
-test: deps assets lint
+test: deps assets lint gatehouse
 	go test ./...
-	go test -race -short ./engine/... ./appliance/...
+	go test -race -short ./engine/... ./store/... ./cluster/... ./appliance/...
+
+# The code and the page that are written from the descriptions.
+generate:
+	go run ./cmd/generate/commands
+	cd appliance/api && go run $(OAPI) -config codegen.yaml openapi.yaml
+	go run ./cmd/generate/page
+
+GENERATED := store/command/command.pb.go appliance/api/api.gen.go appliance/api/api.html
 
 lint: assets
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	@before=$$(sha256sum $(GENERATED)); $(MAKE) --no-print-directory -s generate; \
+	[ "$$before" = "$$(sha256sum $(GENERATED))" ] || { echo 'generated files were stale: look at them and commit them'; exit 1; }
 	@if go run $(GOVULNCHECK) ./... >build/govulncheck.txt 2>&1; then echo 'govulncheck: nothing known'; \
 	elif grep -qiE 'vulnerability database|fetching vulnerabilities|dial tcp|no such host|connection refused|forbidden' build/govulncheck.txt; then \
 		echo 'govulncheck: SKIPPED, its database cannot be reached from here'; \
@@ -60,6 +67,11 @@ eval: gatehouse
 
 bench: gatehouse
 	go run ./cmd/eval speed
+	go run ./cmd/eval service
+
+# Kills the node at random moments, hundreds of times.
+chaos: gatehouse
+	go run ./cmd/chaos --kills 200
 
 clean:
 	rm -rf build gatehouse
