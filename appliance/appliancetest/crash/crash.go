@@ -41,8 +41,12 @@ type Config struct {
 const (
 	workers = 4
 	// A kill comes this long after the load begins at most: several commits of
-	// the state (one in 100 ms) and about one verification.
-	underLoad = 600 * time.Millisecond
+	// the state (one in 100 ms) and about one verification. One in three comes
+	// up to four times as late: on a busy machine too there are decisions to
+	// lose.
+	underLoad   = 600 * time.Millisecond
+	late        = 3
+	timesAsLate = 4
 	// One kill in five comes at start, while the state is read, the log
 	// replayed and the models are loaded; one in ten while the seal is closed
 	// and opened.
@@ -199,7 +203,11 @@ func (r *run) killUnderLoad(ctx context.Context, sealing bool) {
 		where = "sealing"
 		parts.Go(func() { r.sealAndUnseal(loading) })
 	}
-	after := time.Duration(r.random.Int64N(int64(underLoad)))
+	window := underLoad
+	if r.random.IntN(late) == 0 {
+		window *= timesAsLate
+	}
+	after := time.Duration(r.random.Int64N(int64(window)))
 	pause(ctx, after)
 	r.node.Kill()
 	cancel()
