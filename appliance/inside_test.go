@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,8 +17,10 @@ import (
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/appliancetest"
+	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/problem"
 	"gatehouse/appliance/session"
+	"gatehouse/cluster"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
 )
@@ -90,8 +93,32 @@ func TestSubmittedIsDecided(t *testing.T) {
 		}
 		decided(id)
 	})
-	if got := appliancetest.Counts(n.Home.Leaves(t))["decision.make"]; got != 2 {
-		t.Errorf("%d decisions of 2 sessions", got)
+	t.Run("the log does not answer", func(t *testing.T) {
+		id := op.Filled(t)
+		s := in.Sessions()
+		config := s.Config
+		deaf := *config.Proposer
+		deaf.Cluster = proposing(func(context.Context, *command.Command) (*command.Answer, error) {
+			return nil, fmt.Errorf("%w: it stalls", cluster.ErrUnavailable)
+		})
+		config.Proposer = &deaf
+		e := act.Event(c, audit.SessionSubmit, "session", id)
+		if _, err := s.Propose(t.Context(), c, command.Type_SUBMIT, &command.Submit{Session: id, Node: s.Node}, nil, e); err != nil {
+			t.Fatal(err)
+		}
+		if err := session.New(config).Work(t.Context(), jobs.Job{Tenant: n.Home.ID, Session: id, Attempt: 1}); err != nil {
+			t.Errorf("the job is blamed: %v", err)
+		}
+		if a := op.Do(t, "GET", "/v1/sessions/"+id, nil).Want(t, 200); a.Text(t, "state") != "submitted" {
+			t.Errorf("%s", a.Body)
+		}
+		if err := s.Reconcile(); err != nil {
+			t.Fatal(err)
+		}
+		decided(id)
+	})
+	if got := appliancetest.Counts(n.Home.Leaves(t))["decision.make"]; got != 3 {
+		t.Errorf("%d decisions of 3 sessions", got)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -198,7 +197,7 @@ func (s *server) PutEvidence(w http.ResponseWriter, r *http.Request, id SessionI
 			return problem.New(problem.BadValue, "there is no slot %.40q", slot).In("slot")
 		}
 		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-		if err != nil || !slices.Contains([]string{"image/jpeg", "image/png", "image/webp"}, kind) {
+		if err != nil || !session.Picture(kind) {
 			return problem.New(problem.BadMediaType, "evidence is image/jpeg, image/png or image/webp").In("Content-Type")
 		}
 		sum, err := digest(params.Digest)

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -126,7 +127,7 @@ func (s *server) collect(r *http.Request, c access.Caller, id string, repeated b
 		}
 		slot := p.FormName()
 		if !slices.Contains(slots, slot) {
-			return problem.New(problem.UnknownMember, "there is no part %.80q", slot).In(string([]rune(slot)))
+			return problem.New(problem.UnknownMember, "there is no part %.80q", slot).In(strings.ToValidUTF8(slot, "?"))
 		}
 		if seen[slot] {
 			return problem.New(problem.Malformed, "the part %s stands twice", slot).In(slot)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -36,8 +37,10 @@ type Upload struct {
 // sniffed bytes tell the media type (http.DetectContentType needs 512).
 const sniffed = 512
 
-// pictures are the media types that the engine reads.
-var pictures = []string{"image/jpeg", "image/png", "image/webp"}
+// Picture says whether the engine reads this media type.
+func Picture(mediaType string) bool {
+	return mediaType == "image/jpeg" || mediaType == "image/png" || mediaType == "image/webp"
+}
 
 // Put keeps a picture in a slot: encrypted and on the disk before the command
 // that names it is proposed. It holds no more of it than the store's buffers.
@@ -63,7 +66,7 @@ func (s *Service) Put(ctx context.Context, c access.Caller, up Upload) (kept *co
 	switch {
 	case n == 0:
 		return nil, problem.New(problem.NotAPicture, "the body is empty").In(up.Slot)
-	case !slices.Contains(pictures, class):
+	case !Picture(class):
 		return nil, problem.New(problem.NotAPicture, "the body is no JPEG, PNG or WebP picture").In(up.Slot)
 	case up.Type != "" && up.Type != class:
 		return nil, problem.New(problem.BadMediaType, "the body is %s, Content-Type says %s", class, up.Type).In(up.Slot)
@@ -136,7 +139,7 @@ func (s *Service) stored(err error, slot string) error {
 	case errors.Is(err, blob.ErrSync): // who answers the request ends the process
 		return problem.New(problem.Unavailable, "the disk failed").Because(err)
 	case errors.Is(err, blob.ErrTooLarge):
-		return problem.New(problem.TooLarge, "the picture is too large").In(slot).Of("20971520 bytes")
+		return problem.New(problem.TooLarge, "the picture is too large").In(slot).Of(fmt.Sprintf("%d bytes", picture.DefaultLimits().Bytes))
 	case errors.Is(err, blob.ErrFull):
 		return problem.New(problem.DiskFull, "there is no room for new evidence").Because(err)
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrDamaged), errors.Is(err, blob.ErrHeader), errors.Is(err, blob.ErrVersion):

@@ -18,6 +18,7 @@ import (
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/problem"
 	"gatehouse/appliance/verify"
+	"gatehouse/cluster"
 	"gatehouse/engine/picture"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
@@ -143,7 +144,7 @@ func (s *Service) Work(ctx context.Context, j jobs.Job) error {
 	r, err := s.Verify.Verify(ctx, *in)
 	var refused *verify.InputError
 	if errors.As(err, &refused) {
-		return s.giveBack(ctx, c, row, refused)
+		return s.later(s.giveBack(ctx, c, row, refused))
 	}
 	if err != nil {
 		return err
@@ -156,12 +157,16 @@ func (s *Service) Work(ctx context.Context, j jobs.Job) error {
 	return s.later(s.complete(ctx, c, row, r))
 }
 
-// later says that a sealed node is no fault of the job, and that nobody waits
-// for one whose person was erased meanwhile.
+// later says that a sealed node or a log that does not answer is no fault of the
+// job, and that nobody waits for one whose person was erased meanwhile.
 func (s *Service) later(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrSealed):
 		return fmt.Errorf("%w: %w", jobs.ErrLater, err)
+	case errors.Is(err, cluster.ErrUnavailable):
+		// It may have been agreed on. Where it was not, Reconcile finds it.
+		s.Log.Warn("the outcome of a verification is not known yet", "error", err)
+		return nil
 	case errors.Is(err, problem.New(problem.SubjectErased, "")), errors.Is(err, keys.ErrErased):
 		return nil
 	}
@@ -261,7 +266,7 @@ func (s *Service) Failed(j jobs.Job, cause error) {
 		e.Reason = "evidence_damaged"
 	}
 	if _, err := s.Propose(ctx, c, command.Type_FAIL, &command.Fail{Session: j.Session, Attempt: j.Attempt, Reason: e.Reason}, nil, e); err != nil && ignoreStale(err) != nil {
-		s.Log.Error("a failure could not be recorded; the session is tried again at the next start", "session", j.Session, "error", err)
+		s.Log.Error("a failure could not be recorded; the session is tried again", "session", j.Session, "error", err)
 	}
 }
 

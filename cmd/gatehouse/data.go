@@ -16,7 +16,7 @@ Checks the data directory of a node that does not run: that every row agrees
 with the others, that every audit log is whole and its tree is that of its
 events, that the logs extend everything that was ever signed of them, and that
 every picture's stored bytes are those of its name. It needs no key and changes
-nothing.
+no record.
 
 Blobs that nothing names are counted as orphans: an upload that was cut off
 leaves one, and the node removes them by itself.
