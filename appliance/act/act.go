@@ -128,6 +128,8 @@ func Refusal(r state.Refusal) error {
 		return problem.New(problem.NotFound, "there is no such session")
 	case state.NoSubject:
 		return problem.New(problem.NotFound, "there is no such subject")
+	case state.NoBlocked:
+		return problem.New(problem.NotFound, "there is no such blocklist entry")
 	case state.NoTenant:
 		return problem.New(problem.NotFound, "there is no such tenant")
 	case state.NoClient:

@@ -39,6 +39,9 @@ const (
 	BackupRestore Action = "backup.restore"
 	BackupVerify  Action = "backup.verify"
 
+	BlocklistAdd    Action = "blocklist.add"
+	BlocklistRemove Action = "blocklist.remove"
+
 	ClientCreate Action = "client.create"
 	ClientRevoke Action = "client.revoke"
 	ClientRotate Action = "client.rotate"
@@ -208,6 +211,8 @@ var meanings = []meaning{
 	{BackupPrune, "old backups were removed"},
 	{BackupRestore, "the state was restored from a backup"},
 	{BackupVerify, "a backup was read and verified"},
+	{BlocklistAdd, "a face was put on the blocklist"},
+	{BlocklistRemove, "a face was taken off the blocklist"},
 	{ClientCreate, "an API client was created"},
 	{ClientRevoke, "an API client was revoked"},
 	{ClientRotate, "the credential of an API client was replaced"},

@@ -47,6 +47,8 @@ const (
 	Type_ERASE_SUBJECT  Type = 15 // EraseSubject
 	Type_FINALISE       Type = 16 // Finalise: raises the active version
 	Type_RENEW_CODE     Type = 17 // RenewCode: another setup code, while none was used
+	Type_BLOCK          Type = 18 // Block: a face that must not pass
+	Type_UNBLOCK        Type = 19 // Unblock
 )
 
 // Enum value maps for Type.
@@ -70,6 +72,8 @@ var (
 		15: "ERASE_SUBJECT",
 		16: "FINALISE",
 		17: "RENEW_CODE",
+		18: "BLOCK",
+		19: "UNBLOCK",
 	}
 	Type_value = map[string]int32{
 		"NONE":           0,
@@ -90,6 +94,8 @@ var (
 		"ERASE_SUBJECT":  15,
 		"FINALISE":       16,
 		"RENEW_CODE":     17,
+		"BLOCK":          18,
+		"UNBLOCK":        19,
 	}
 )
 
@@ -1024,6 +1030,7 @@ type Complete struct {
 	Reasons       []string               `protobuf:"bytes,4,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	Result        *Result                `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
 	Template      *Template              `protobuf:"bytes,6,opt,name=template,proto3" json:"template,omitempty"`
+	Searched      uint64                 `protobuf:"varint,7,opt,name=searched,proto3" json:"searched,omitempty"` // the newest enrolment that the face was compared with
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1098,6 +1105,13 @@ func (x *Complete) GetTemplate() *Template {
 		return x.Template
 	}
 	return nil
+}
+
+func (x *Complete) GetSearched() uint64 {
+	if x != nil {
+		return x.Searched
+	}
+	return 0
 }
 
 type Return struct {
@@ -1404,6 +1418,110 @@ func (x *RenewCode) GetSetupCode() []byte {
 	return nil
 }
 
+type Block struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Blocked       *Blocked               `protobuf:"bytes,1,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	Subject       *Subject               `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"` // new: the entry's own
+	Template      *Template              `protobuf:"bytes,3,opt,name=template,proto3" json:"template,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Block) Reset() {
+	*x = Block{}
+	mi := &file_command_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Block) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Block) ProtoMessage() {}
+
+func (x *Block) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Block.ProtoReflect.Descriptor instead.
+func (*Block) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Block) GetBlocked() *Blocked {
+	if x != nil {
+		return x.Blocked
+	}
+	return nil
+}
+
+func (x *Block) GetSubject() *Subject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *Block) GetTemplate() *Template {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+type Unblock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Blocked       string                 `protobuf:"bytes,1,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unblock) Reset() {
+	*x = Unblock{}
+	mi := &file_command_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unblock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unblock) ProtoMessage() {}
+
+func (x *Unblock) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unblock.ProtoReflect.Descriptor instead.
+func (*Unblock) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Unblock) GetBlocked() string {
+	if x != nil {
+		return x.Blocked
+	}
+	return ""
+}
+
 // Answer is what a command came to.
 type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1421,7 +1539,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_command_proto_msgTypes[20]
+	mi := &file_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1551,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[20]
+	mi := &file_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1564,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{20}
+	return file_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Answer) GetIndex() uint64 {
@@ -1517,7 +1635,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_command_proto_msgTypes[21]
+	mi := &file_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1647,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[21]
+	mi := &file_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1660,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{21}
+	return file_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Tenant) GetId() string {
@@ -1589,7 +1707,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1719,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1732,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{22}
+	return file_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Client) GetId() string {
@@ -1682,13 +1800,14 @@ type Subject struct {
 	Sealed        []byte                 `protobuf:"bytes,5,opt,name=sealed,proto3" json:"sealed,omitempty"`       // the reference
 	CreatedNs     int64                  `protobuf:"varint,6,opt,name=created_ns,json=createdNs,proto3" json:"created_ns,omitempty"`
 	ErasedNs      int64                  `protobuf:"varint,7,opt,name=erased_ns,json=erasedNs,proto3" json:"erased_ns,omitempty"`
+	Blocked       string                 `protobuf:"bytes,8,opt,name=blocked,proto3" json:"blocked,omitempty"` // of a blocklist entry: it has no sessions
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_command_proto_msgTypes[23]
+	mi := &file_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1819,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[23]
+	mi := &file_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1832,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{23}
+	return file_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Subject) GetId() string {
@@ -1765,6 +1884,13 @@ func (x *Subject) GetErasedNs() int64 {
 	return 0
 }
 
+func (x *Subject) GetBlocked() string {
+	if x != nil {
+		return x.Blocked
+	}
+	return ""
+}
+
 type Consent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TextVersion   string                 `protobuf:"bytes,1,opt,name=text_version,json=textVersion,proto3" json:"text_version,omitempty"`
@@ -1776,7 +1902,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +1914,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +1927,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{24}
+	return file_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Consent) GetTextVersion() string {
@@ -1854,7 +1980,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +1992,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +2005,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{25}
+	return file_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Session) GetId() string {
@@ -2047,7 +2173,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2185,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2198,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{26}
+	return file_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Evidence) GetId() string {
@@ -2157,7 +2283,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2169,7 +2295,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2182,7 +2308,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{27}
+	return file_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Result) GetSession() string {
@@ -2215,16 +2341,17 @@ func (x *Result) GetRules() string {
 
 type Template struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"` // session or blocklist entry
 	Model         string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	Sealed        []byte                 `protobuf:"bytes,3,opt,name=sealed,proto3" json:"sealed,omitempty"` // float32, little-endian
+	Sealed        []byte                 `protobuf:"bytes,3,opt,name=sealed,proto3" json:"sealed,omitempty"`      // float32, little-endian
+	Enrolled      uint64                 `protobuf:"varint,4,opt,name=enrolled,proto3" json:"enrolled,omitempty"` // the entry that enrolled it; set by the state
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2363,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2376,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{28}
+	return file_command_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Template) GetSession() string {
@@ -2273,6 +2400,175 @@ func (x *Template) GetSealed() []byte {
 	return nil
 }
 
+func (x *Template) GetEnrolled() uint64 {
+	if x != nil {
+		return x.Enrolled
+	}
+	return 0
+}
+
+// Enrolment says whose template an entry enrolled.
+type Enrolment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	List          string                 `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"` // subjects, blocklist
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`     // session or blocklist entry
+	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Model         string                 `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Enrolment) Reset() {
+	*x = Enrolment{}
+	mi := &file_command_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Enrolment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Enrolment) ProtoMessage() {}
+
+func (x *Enrolment) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Enrolment.ProtoReflect.Descriptor instead.
+func (*Enrolment) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Enrolment) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *Enrolment) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Enrolment) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Enrolment) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+// Blocked is an entry of the blocklist.
+type Blocked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"` // its own: nobody else's erasure ends it
+	Session       string                 `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"` // that the face is from; empty: a picture
+	CreatedBy     string                 `protobuf:"bytes,5,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedNs     int64                  `protobuf:"varint,6,opt,name=created_ns,json=createdNs,proto3" json:"created_ns,omitempty"`
+	Sealed        []byte                 `protobuf:"bytes,7,opt,name=sealed,proto3" json:"sealed,omitempty"` // why, sealed under its subject
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Blocked) Reset() {
+	*x = Blocked{}
+	mi := &file_command_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Blocked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Blocked) ProtoMessage() {}
+
+func (x *Blocked) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Blocked.ProtoReflect.Descriptor instead.
+func (*Blocked) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Blocked) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Blocked) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Blocked) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Blocked) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *Blocked) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *Blocked) GetCreatedNs() int64 {
+	if x != nil {
+		return x.CreatedNs
+	}
+	return 0
+}
+
+func (x *Blocked) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
 type Replay struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Request       []byte                 `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
@@ -2287,7 +2583,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2595,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2608,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{29}
+	return file_command_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Replay) GetRequest() []byte {
@@ -2369,7 +2665,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2677,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2690,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{30}
+	return file_command_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Head) GetSize() uint64 {
@@ -2501,14 +2797,15 @@ const file_command_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04node\x18\x04 \x01(\tR\x04node\"\xde\x01\n" +
+	"\x04node\x18\x04 \x01(\tR\x04node\"\xfa\x01\n" +
 	"\bComplete\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x18\n" +
 	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12\x18\n" +
 	"\areasons\x18\x04 \x03(\tR\areasons\x121\n" +
 	"\x06result\x18\x05 \x01(\v2\x19.gatehouse.command.ResultR\x06result\x127\n" +
-	"\btemplate\x18\x06 \x01(\v2\x1b.gatehouse.command.TemplateR\btemplate\"h\n" +
+	"\btemplate\x18\x06 \x01(\v2\x1b.gatehouse.command.TemplateR\btemplate\x12\x1a\n" +
+	"\bsearched\x18\a \x01(\x04R\bsearched\"h\n" +
 	"\x06Return\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x12\n" +
@@ -2526,7 +2823,13 @@ const file_command_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\rR\aversion\"*\n" +
 	"\tRenewCode\x12\x1d\n" +
 	"\n" +
-	"setup_code\x18\x01 \x01(\fR\tsetupCode\"\xd1\x01\n" +
+	"setup_code\x18\x01 \x01(\fR\tsetupCode\"\xac\x01\n" +
+	"\x05Block\x124\n" +
+	"\ablocked\x18\x01 \x01(\v2\x1a.gatehouse.command.BlockedR\ablocked\x124\n" +
+	"\asubject\x18\x02 \x01(\v2\x1a.gatehouse.command.SubjectR\asubject\x127\n" +
+	"\btemplate\x18\x03 \x01(\v2\x1b.gatehouse.command.TemplateR\btemplate\"#\n" +
+	"\aUnblock\x12\x18\n" +
+	"\ablocked\x18\x01 \x01(\tR\ablocked\"\xd1\x01\n" +
 	"\x06Answer\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
 	"\arefusal\x18\x02 \x01(\tR\arefusal\x12\x0e\n" +
@@ -2552,7 +2855,7 @@ const file_command_proto_rawDesc = "" +
 	"\n" +
 	"created_ns\x18\a \x01(\x03R\tcreatedNs\x12\x1d\n" +
 	"\n" +
-	"revoked_ns\x18\b \x01(\x03R\trevokedNs\"\xb5\x01\n" +
+	"revoked_ns\x18\b \x01(\x03R\trevokedNs\"\xcf\x01\n" +
 	"\aSubject\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x10\n" +
@@ -2561,7 +2864,8 @@ const file_command_proto_rawDesc = "" +
 	"\x06sealed\x18\x05 \x01(\fR\x06sealed\x12\x1d\n" +
 	"\n" +
 	"created_ns\x18\x06 \x01(\x03R\tcreatedNs\x12\x1b\n" +
-	"\terased_ns\x18\a \x01(\x03R\berasedNs\"f\n" +
+	"\terased_ns\x18\a \x01(\x03R\berasedNs\x12\x18\n" +
+	"\ablocked\x18\b \x01(\tR\ablocked\"f\n" +
 	"\aConsent\x12!\n" +
 	"\ftext_version\x18\x01 \x01(\tR\vtextVersion\x12\x1e\n" +
 	"\vgiven_at_ns\x18\x02 \x01(\x03R\tgivenAtNs\x12\x18\n" +
@@ -2609,11 +2913,27 @@ const file_command_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\fR\asummary\x12\x16\n" +
 	"\x06detail\x18\x03 \x01(\fR\x06detail\x12\x14\n" +
-	"\x05rules\x18\x04 \x01(\tR\x05rules\"R\n" +
+	"\x05rules\x18\x04 \x01(\tR\x05rules\"n\n" +
 	"\bTemplate\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x16\n" +
-	"\x06sealed\x18\x03 \x01(\fR\x06sealed\"\xa2\x01\n" +
+	"\x06sealed\x18\x03 \x01(\fR\x06sealed\x12\x1a\n" +
+	"\benrolled\x18\x04 \x01(\x04R\benrolled\"_\n" +
+	"\tEnrolment\x12\x12\n" +
+	"\x04list\x18\x01 \x01(\tR\x04list\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12\x14\n" +
+	"\x05model\x18\x04 \x01(\tR\x05model\"\xbb\x01\n" +
+	"\aBlocked\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12\x18\n" +
+	"\asession\x18\x04 \x01(\tR\asession\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\x05 \x01(\tR\tcreatedBy\x12\x1d\n" +
+	"\n" +
+	"created_ns\x18\x06 \x01(\x03R\tcreatedNs\x12\x16\n" +
+	"\x06sealed\x18\a \x01(\fR\x06sealed\"\xa2\x01\n" +
 	"\x06Replay\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -2625,7 +2945,7 @@ const file_command_proto_rawDesc = "" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x1c\n" +
 	"\n" +
 	"ts_mono_ns\x18\x02 \x01(\x03R\btsMonoNs\x12\x1a\n" +
-	"\banchored\x18\x03 \x01(\x04R\banchored*\x87\x02\n" +
+	"\banchored\x18\x03 \x01(\x04R\banchored*\x9f\x02\n" +
 	"\x04Type\x12\b\n" +
 	"\x04NONE\x10\x00\x12\t\n" +
 	"\x05FOUND\x10\x01\x12\t\n" +
@@ -2649,7 +2969,9 @@ const file_command_proto_rawDesc = "" +
 	"\rERASE_SUBJECT\x10\x0f\x12\f\n" +
 	"\bFINALISE\x10\x10\x12\x0e\n" +
 	"\n" +
-	"RENEW_CODE\x10\x11B\x19Z\x17gatehouse/store/commandb\x06proto3"
+	"RENEW_CODE\x10\x11\x12\t\n" +
+	"\x05BLOCK\x10\x12\x12\v\n" +
+	"\aUNBLOCK\x10\x13B\x19Z\x17gatehouse/store/commandb\x06proto3"
 
 var (
 	file_command_proto_rawDescOnce sync.Once
@@ -2664,7 +2986,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_command_proto_goTypes = []any{
 	(Type)(0),             // 0: gatehouse.command.Type
 	(*Command)(nil),       // 1: gatehouse.command.Command
@@ -2687,46 +3009,53 @@ var file_command_proto_goTypes = []any{
 	(*EraseSubject)(nil),  // 18: gatehouse.command.EraseSubject
 	(*Finalise)(nil),      // 19: gatehouse.command.Finalise
 	(*RenewCode)(nil),     // 20: gatehouse.command.RenewCode
-	(*Answer)(nil),        // 21: gatehouse.command.Answer
-	(*Tenant)(nil),        // 22: gatehouse.command.Tenant
-	(*Client)(nil),        // 23: gatehouse.command.Client
-	(*Subject)(nil),       // 24: gatehouse.command.Subject
-	(*Consent)(nil),       // 25: gatehouse.command.Consent
-	(*Session)(nil),       // 26: gatehouse.command.Session
-	(*Evidence)(nil),      // 27: gatehouse.command.Evidence
-	(*Result)(nil),        // 28: gatehouse.command.Result
-	(*Template)(nil),      // 29: gatehouse.command.Template
-	(*Replay)(nil),        // 30: gatehouse.command.Replay
-	(*Head)(nil),          // 31: gatehouse.command.Head
-	nil,                   // 32: gatehouse.command.Event.CommitmentsEntry
-	nil,                   // 33: gatehouse.command.Event.FactsEntry
+	(*Block)(nil),         // 21: gatehouse.command.Block
+	(*Unblock)(nil),       // 22: gatehouse.command.Unblock
+	(*Answer)(nil),        // 23: gatehouse.command.Answer
+	(*Tenant)(nil),        // 24: gatehouse.command.Tenant
+	(*Client)(nil),        // 25: gatehouse.command.Client
+	(*Subject)(nil),       // 26: gatehouse.command.Subject
+	(*Consent)(nil),       // 27: gatehouse.command.Consent
+	(*Session)(nil),       // 28: gatehouse.command.Session
+	(*Evidence)(nil),      // 29: gatehouse.command.Evidence
+	(*Result)(nil),        // 30: gatehouse.command.Result
+	(*Template)(nil),      // 31: gatehouse.command.Template
+	(*Enrolment)(nil),     // 32: gatehouse.command.Enrolment
+	(*Blocked)(nil),       // 33: gatehouse.command.Blocked
+	(*Replay)(nil),        // 34: gatehouse.command.Replay
+	(*Head)(nil),          // 35: gatehouse.command.Head
+	nil,                   // 36: gatehouse.command.Event.CommitmentsEntry
+	nil,                   // 37: gatehouse.command.Event.FactsEntry
 }
 var file_command_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.command.Command.type:type_name -> gatehouse.command.Type
 	2,  // 1: gatehouse.command.Command.actor:type_name -> gatehouse.command.Actor
 	3,  // 2: gatehouse.command.Command.idempotency:type_name -> gatehouse.command.Idempotency
 	4,  // 3: gatehouse.command.Command.events:type_name -> gatehouse.command.Event
-	32, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
-	33, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
-	22, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
-	23, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
-	22, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
-	23, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
-	23, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
-	26, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
-	24, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
-	27, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
-	28, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
-	29, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
-	30, // 16: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
-	25, // 17: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
-	27, // 18: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
-	0,  // 19: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	36, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
+	37, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
+	24, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
+	25, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
+	24, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
+	25, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
+	25, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
+	28, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
+	26, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
+	29, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
+	30, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
+	31, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
+	33, // 16: gatehouse.command.Block.blocked:type_name -> gatehouse.command.Blocked
+	26, // 17: gatehouse.command.Block.subject:type_name -> gatehouse.command.Subject
+	31, // 18: gatehouse.command.Block.template:type_name -> gatehouse.command.Template
+	34, // 19: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
+	27, // 20: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
+	29, // 21: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
+	0,  // 22: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -2740,7 +3069,7 @@ func file_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -154,6 +154,10 @@ func empty(t Type) proto.Message {
 		return &Finalise{}
 	case Type_RENEW_CODE:
 		return &RenewCode{}
+	case Type_BLOCK:
+		return &Block{}
+	case Type_UNBLOCK:
+		return &Unblock{}
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ const (
 	Command  Kind = "cmd"
 	Event    Kind = "evt"
 	Request  Kind = "req"
+	Block    Kind = "blk"
 )
 
 // Length of every id: three letters, "_", 16 bytes in base32.

@@ -78,6 +78,10 @@ func (a *apply) dispatch(payload proto.Message) error {
 		return a.finalise(p)
 	case *command.RenewCode:
 		return a.renewCode(p)
+	case *command.Block:
+		return a.block(p)
+	case *command.Unblock:
+		return a.unblock(p)
 	case *command.Tick:
 		if a.Type == command.Type_TICK {
 			return a.tick()

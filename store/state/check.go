@@ -19,7 +19,7 @@ const maxFindings = 1000
 
 // Finding is one thing in the state that cannot be.
 type Finding struct {
-	Kind  string `json:"kind"` // file, row, tenant, log, anchor, client, subject, session, evidence, replay
+	Kind  string `json:"kind"` // file, row, tenant, log, anchor, client, subject, session, evidence, enrolment, blocklist, replay
 	Where string `json:"where"`
 	What  string `json:"what"`
 }
@@ -136,7 +136,7 @@ func (c *check) empty() error {
 
 // tenants checks that every row belongs to a tenant that there is.
 func (c *check) tenants() error {
-	for _, t := range []table{clients, subjects, references, sessions, bySubject, results, templates, openings, heads, leaves, hashes} {
+	for _, t := range []table{clients, subjects, references, sessions, bySubject, results, templates, enrolments, removals, blocked, openings, heads, leaves, hashes} {
 		cursor := c.buckets[t].Cursor()
 		for k, _ := cursor.First(); k != nil; {
 			first, _, _ := bytes.Cut(k, []byte{0})
@@ -177,7 +177,7 @@ func (c *check) tenant(id string, anchors map[string][]anchored) error {
 	if _, err := c.log(id, anchors[id]); err != nil {
 		return err
 	}
-	for _, do := range []func(string) error{c.clients, c.subjects, c.references, c.sessions, c.bySubject, c.decisions, c.openings} {
+	for _, do := range []func(string) error{c.clients, c.subjects, c.references, c.sessions, c.bySubject, c.results, c.templates, c.enrolments, c.removals, c.blocklist, c.openings} {
 		if err := do(id); err != nil {
 			return err
 		}
@@ -248,9 +248,6 @@ func peek[T any, P interface {
 
 // where names a row.
 func where(t table, k []byte) string { return fmt.Sprintf("%s %q", t.name(), k) }
-
-// under is the prefix of a tenant's rows.
-func under(tenant string) []byte { return append(key(tenant), 0) }
 
 // sequence reads the number that ends a key; false where there is none.
 func sequence(k []byte, prefix int) (uint64, bool) {

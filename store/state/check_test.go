@@ -25,6 +25,7 @@ func lived(t *testing.T) *world {
 	w.collected("ses_7")
 	w.ok(w.submit("ses_7"))
 	w.ok(w.complete("ses_7", 1, state.InReview))
+	w.ok(w.block("blk_3", "ses_7"))
 	w.ok(keyed(w.command(command.Type_RECORD, "ten_a", nil), "key", "r"))
 	must(t, w.s.Close())
 	return w
@@ -210,6 +211,76 @@ var damages = []struct {
 	{"a template of nothing", func(t *testing.T, tx *bolt.Tx) {
 		must(t, tx.Bucket([]byte("templates")).Put(k("ten_a", "ses_4"), nil))
 	}, "session", "a template and no decision"},
+	{"a template whose session is gone", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("templates")).Put(k("ten_a", "ses_x"), nil))
+	}, "session", "no such session or blocklist entry"},
+	{"a template in another's row", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "templates", k("ten_a", "ses_7"), func(r *command.Template) { r.Session = "ses_6" })
+	}, "enrolment", "of another row"},
+	{"a template of another model", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "templates", k("ten_a", "ses_7"), func(r *command.Template) { r.Model = "other" })
+	}, "enrolment", "is missing or another's"},
+	{"a template of another enrolment", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "templates", k("ten_a", "ses_7"), func(r *command.Template) { r.Enrolled++ })
+	}, "enrolment", "is missing or another's"},
+	{"a template is damaged", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("templates")).Put(k("ten_a", "ses_7"), []byte("\xff")))
+	}, "row", "cannot be read"},
+	{"a template is gone", func(t *testing.T, tx *bolt.Tx) { remove(t, tx, "templates", k("ten_a", "ses_7")) }, "enrolment", "enrolled no template"},
+	{"an enrolment is gone", func(t *testing.T, tx *bolt.Tx) { remove(t, tx, "enrolments", first(t, tx, "enrolments", "ten_a")) }, "enrolment", "is missing or another's"},
+	{"an enrolment of another list", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "enrolments", first(t, tx, "enrolments", "ten_a"), func(e *command.Enrolment) { e.List = "other" })
+	}, "enrolment", "is missing or another's"},
+	{"an enrolment of another subject", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "enrolments", first(t, tx, "enrolments", "ten_a"), func(e *command.Enrolment) { e.Subject = "sub_5" })
+	}, "enrolment", "is missing or another's"},
+	{"an enrolment of nothing", func(t *testing.T, tx *bolt.Tx) {
+		b := tx.Bucket([]byte("enrolments"))
+		must(t, b.Put(k("ten_a", seq(1)), b.Get(first(t, tx, "enrolments", "ten_a"))))
+	}, "enrolment", "enrolled no template"},
+	{"an enrolment is damaged", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("enrolments")).Put(first(t, tx, "enrolments", "ten_a"), []byte("\xff")))
+	}, "row", "cannot be read"},
+	{"an enrolment without a number", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("enrolments")).Put(k("ten_a", "x"), nil))
+	}, "row", "it has no number"},
+	{"an enrolment of an unknown tenant", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("enrolments")).Put(k("ten_x", seq(1)), nil))
+	}, "tenant", "no such tenant"},
+	{"a removal of what is there", func(t *testing.T, tx *bolt.Tx) {
+		key := first(t, tx, "enrolments", "ten_a")
+		must(t, tx.Bucket([]byte("removals")).Put(k("ten_a", seq(1<<40)+string(key[len("ten_a")+1:])), nil))
+	}, "enrolment", "still there"},
+	{"a removal before its time", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("removals")).Put(k("ten_a", seq(1)+seq(2)), nil))
+	}, "enrolment", "before it was enrolled"},
+	{"a removal without its numbers", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("removals")).Put(k("ten_a", seq(1)), nil))
+	}, "row", "it has no numbers"},
+	{"a removal of an unknown tenant", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("removals")).Put(k("ten_x", seq(2)+seq(1)), nil))
+	}, "tenant", "no such tenant"},
+	{"a blocked face has no template", func(t *testing.T, tx *bolt.Tx) { remove(t, tx, "templates", k("ten_a", "blk_3")) }, "blocklist", "its template is missing"},
+	{"a blocked face has no subject", func(t *testing.T, tx *bolt.Tx) { remove(t, tx, "subjects", k("ten_a", "sub_blk_3")) }, "blocklist", "its subject is missing"},
+	{"a blocked face is a person's", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "blocked", k("ten_a", "blk_3"), func(b *command.Blocked) { b.Subject = "sub_5" })
+	}, "blocklist", "its subject is missing, erased or another's"},
+	{"a blocked face was erased and is there", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "subjects", k("ten_a", "sub_blk_3"), func(u *command.Subject) { u.Key, u.ErasedNs = nil, 1 })
+	}, "blocklist", "its subject is missing, erased or another's"},
+	{"a blocklist entry in another's row", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "blocked", k("ten_a", "blk_3"), func(b *command.Blocked) { b.Id = "blk_4" })
+	}, "blocklist", "of another row"},
+	{"a blocklist entry is damaged", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("blocked")).Put(k("ten_a", "blk_3"), []byte("\xff")))
+	}, "row", "cannot be read"},
+	{"a blocklist entry is gone", func(t *testing.T, tx *bolt.Tx) { remove(t, tx, "blocked", k("ten_a", "blk_3")) }, "subject", "its blocklist entry is missing"},
+	{"a blocklist entry of an unknown tenant", func(t *testing.T, tx *bolt.Tx) {
+		must(t, tx.Bucket([]byte("blocked")).Put(k("ten_x", "blk_3"), nil))
+	}, "tenant", "no such tenant"},
+	{"a session of a blocklist entry's subject", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "subjects", k("ten_a", "sub_5"), func(u *command.Subject) { u.Blocked = "blk_3" })
+	}, "session", "its subject is a blocklist entry's"},
 	{"a job is gone", func(t *testing.T, tx *bolt.Tx) { remove(t, tx, "jobs", k("ten_a", "ses_6")) }, "session", "submitted and no job"},
 	{"a job of nothing", func(t *testing.T, tx *bolt.Tx) {
 		must(t, tx.Bucket([]byte("jobs")).Put(k("ten_a", "ses_7"), nil))

@@ -60,6 +60,10 @@ func (c *check) subjects(tenant string) error {
 		if r.ErasedNs != 0 {
 			return c.expect(len(r.Key)+len(r.Reference)+len(r.Sealed) == 0, "subject", at, "it was erased and is not empty")
 		}
+		if r.Blocked != "" {
+			b := peek[command.Blocked](c, blocked, tenant, r.Blocked)
+			return c.expect(b.GetSubject() == r.Id, "subject", at, "its blocklist entry is missing or another's")
+		}
 		if len(r.Reference) == 0 {
 			return nil
 		}
@@ -90,6 +94,7 @@ func (c *check) sessions(tenant string) error {
 		}{
 			{string(key(s.Tenant, s.Id)) == string(k), "it is of another row"},
 			{u != nil, "its subject is missing"},
+			{u.GetBlocked() == "", "its subject is a blocklist entry's"},
 			{u == nil || (u.ErasedNs != 0) == (s.State == Erased), "its subject is erased and it is not, or the reverse"},
 			{row(bySubject, key(tenant, s.Subject, s.Id)), "its subject does not find it"},
 			{has&created != 0, "the audit log does not say that it was created"},
@@ -135,24 +140,13 @@ func (c *check) bySubject(tenant string) error {
 	})
 }
 
-// decisions are the rows that a decided session has.
-func (c *check) decisions(tenant string) error {
-	for _, t := range []table{results, templates} {
-		err := c.each(t, under(tenant), func(k, v []byte) error {
-			if t == results {
-				if ok, err := c.decode(t, k, v, &command.Result{}); !ok {
-					return err
-				}
-			} else if ok, err := c.decode(t, k, v, &command.Template{}); !ok {
-				return err
-			}
-			return c.expect(c.get(sessions, k) != nil, "session", where(t, k), "there is no such session")
-		})
-		if err != nil {
+func (c *check) results(tenant string) error {
+	return c.each(results, under(tenant), func(k, v []byte) error {
+		if ok, err := c.decode(results, k, v, &command.Result{}); !ok {
 			return err
 		}
-	}
-	return nil
+		return c.expect(c.get(sessions, k) != nil, "session", where(results, k), "there is no such session")
+	})
 }
 
 func (c *check) openings(tenant string) error {

@@ -16,6 +16,9 @@ var (
 	ErrClosed = errors.New("the state is closed")
 )
 
+// errNoNumber: a row whose key must have the index of an entry, and has not.
+var errNoNumber = errors.New("its key has no index of an entry")
+
 // Refusal is the code of a business refusal: the state was asked for something
 // that its rules forbid. It is an answer, not a failure, and is audited.
 type Refusal string
@@ -27,6 +30,7 @@ const (
 	NoClient           Refusal = "no_client"
 	NoSession          Refusal = "no_session"
 	NoSubject          Refusal = "no_subject"
+	NoBlocked          Refusal = "no_blocked"
 	SubjectErased      Refusal = "subject_erased"
 	WrongSetupCode     Refusal = "wrong_setup_code"
 	SetUpAlready       Refusal = "set_up_already"
@@ -36,6 +40,7 @@ const (
 	TriesUsedUp        Refusal = "tries_used_up"
 	EvidenceMissing    Refusal = "evidence_missing"
 	StaleAttempt       Refusal = "stale_attempt"
+	SearchAgain        Refusal = "search_again" // somebody was enrolled since the face was searched for
 	KeyReused          Refusal = "idempotency_key_reused"
 	LeafRefused        Refusal = "event_not_loggable"
 	VersionUnsupported Refusal = "version_unsupported"

@@ -48,6 +48,9 @@ func every(w *world) {
 	c.Events[0].Facts = map[string]string{"z": "1", "a": "2"}
 	w.ok(c)
 	w.ok(w.command(command.Type_FINALISE, "", &command.Finalise{Version: 1}))
+	w.ok(w.block("blk_1", "ses_2"))
+	w.ok(w.block("blk_2", ""))
+	w.ok(w.unblock("blk_1"))
 	w.ok(w.tick(w.now + 1))
 }
 

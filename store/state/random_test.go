@@ -58,6 +58,7 @@ type story struct {
 	want     mark
 	types    map[command.Type]int // done; NONE: replays
 	refusals map[string]int
+	removals int
 }
 
 // tell a story of n commands. The world is left open.
@@ -65,7 +66,8 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := founded(t)
 	st := &story{types: map[command.Type]int{}, refusals: map[string]int{}}
-	sessions, clients := 0, 0
+	sessions, clients, faces := 0, 0, 0
+	model := naive{enrolled: map[uint64]*command.Enrolment{}}
 	pick := func() string { return fmt.Sprintf("ses_%d", max(0, sessions-r.IntN(7))) }
 	for len(w.log) < n {
 		id := pick()
@@ -77,7 +79,7 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 		}
 		slot := []string{"document_front", "document_back", "selfie", "liveness_frame_1", "other"}[r.IntN(5)]
 		var c *command.Command
-		step := r.IntN(28)
+		step := r.IntN(30)
 		if r.IntN(2) == 0 { // what a client would do next
 			step = next(r, s)
 			if step == 20 {
@@ -105,13 +107,17 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 		case 17:
 			c = w.retry(id, attempt)
 		case 18, 19:
-			c = w.complete(id, attempt, []string{state.Approved, state.Rejected, state.InReview, "perhaps"}[r.IntN(4)])
+			c = w.decide(r, id, attempt, model.newest())
 		case 20:
 			c = w.back(id, attempt, slot)
 		case 21:
 			c = w.fail(id, attempt)
 		case 22:
-			c = w.erase("sub_" + id)
+			subject := "sub_" + id
+			if r.IntN(2) == 0 { // somebody who has a face on file
+				subject = model.somebody(r, subject)
+			}
+			c = w.erase(subject)
 		case 23:
 			c = w.command(command.Type_RECORD, logs[r.IntN(3)], nil)
 			if c.Tenant == audit.System {
@@ -145,6 +151,11 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 			case 3:
 				c = w.command(command.Type_FOUND, "", &command.Found{Cluster: "clu_b"})
 			}
+		case 28:
+			faces += r.IntN(3) / 2 // else one that there is, or was
+			c = w.block(fmt.Sprintf("blk_%d", max(0, faces-r.IntN(2))), []string{"", id}[r.IntN(2)])
+		case 29:
+			c = w.unblock(fmt.Sprintf("blk_%d", max(0, faces-r.IntN(5))))
 		}
 		if r.IntN(3) == 0 {
 			k := r.IntN(1500)
@@ -162,7 +173,13 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 			st.refusals[a.Refusal]++
 		}
 		st.answers = append(st.answers, a)
+		model.told(w, c, s, a)
+		if len(w.log)%250 == 0 {
+			model.compare(w)
+		}
 	}
+	model.compare(w)
+	st.removals = len(model.removed)
 	st.entries = w.log
 	skipped := len(w.log) - len(st.answers) // those of founded
 	st.answers = append(make([]*command.Answer, skipped), st.answers...)
@@ -219,8 +236,11 @@ func TestApplyIsAFunctionOfTheLog(t *testing.T) {
 			t.Errorf("the story has no %v", typ)
 		}
 	}
-	if len(st.refusals) < 12 {
+	if len(st.refusals) < 14 || st.refusals[string(state.SearchAgain)] == 0 || st.refusals[string(state.NoBlocked)] == 0 {
 		t.Errorf("the story has few refusals: %v", st.refusals)
+	}
+	if st.removals < st.types[command.Type_UNBLOCK]+3 {
+		t.Errorf("the story has few removals: %d, by %d blocklist entries that ended", st.removals, st.types[command.Type_UNBLOCK])
 	}
 	t.Logf("done %v, refused %v", st.types, st.refusals)
 	findings, err := w.s.Check(context.Background(), nil, nil)

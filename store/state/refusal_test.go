@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
 	"gatehouse/store/state"
@@ -141,6 +143,92 @@ var refusals = []struct {
 		w.ok(w.submit("ses_1"))
 		return w.with(w.complete("ses_1", 1, state.Approved), &command.Complete{Session: "ses_1", Attempt: 1, Outcome: state.Approved}, "ses_1", "")
 	}},
+	{"a template without a model", state.Malformed, func(w *world) *command.Command {
+		return w.completeWith(func(p *command.Complete) { p.Template.Model = "" })
+	}},
+	{"a template of nothing", state.Malformed, func(w *world) *command.Command {
+		return w.completeWith(func(p *command.Complete) { p.Template.Sealed = nil })
+	}},
+	{"another session's template", state.Malformed, func(w *world) *command.Command {
+		return w.completeWith(func(p *command.Complete) { p.Template.Session = "ses_2" })
+	}},
+	{"a face that nothing was compared with", state.SearchAgain, func(w *world) *command.Command {
+		w.collected("ses_2")
+		w.ok(w.submit("ses_2"))
+		w.ok(w.complete("ses_2", 1, state.Approved))
+		return w.completeWith(func(p *command.Complete) { p.Searched = 0 })
+	}},
+	{"a face that was not compared with the newest", state.SearchAgain, func(w *world) *command.Command {
+		index := w.ok(w.block("blk_1", "")).Index
+		return w.completeWith(func(p *command.Complete) { p.Searched = index - 1 })
+	}},
+	{"to block nothing", state.Malformed, func(w *world) *command.Command {
+		return w.with(w.command(command.Type_BLOCK, "ten_a", nil), nil, "blk_1", "")
+	}},
+	{"to block a face of no tenant", state.NoTenant, func(w *world) *command.Command {
+		c := w.block("blk_1", "")
+		c.Tenant = "ten_x"
+		return c
+	}},
+	{"to block another tenant's face", state.Malformed, func(w *world) *command.Command {
+		c := w.block("blk_1", "")
+		c.Tenant = "ten_b"
+		return c
+	}},
+	{"to block a face that is blocked", state.Exists, func(w *world) *command.Command {
+		w.ok(w.block("blk_1", ""))
+		p := blocking("blk_1", "", w.now)
+		p.Blocked.Subject, p.Subject.Id = "sub_x", "sub_x"
+		return w.blockWith(p)
+	}},
+	{"to block under a session's name", state.Exists, func(w *world) *command.Command {
+		p := blocking("ses_1", "", w.now)
+		p.Blocked.Subject, p.Subject.Id = "sub_x", "sub_x"
+		return w.blockWith(p)
+	}},
+	{"a session under a blocklist entry's name", state.Exists, func(w *world) *command.Command {
+		w.ok(w.block("blk_1", ""))
+		return w.create("blk_1", "sub_x", "")
+	}},
+	{"to block a person's own subject", state.Exists, func(w *world) *command.Command {
+		p := blocking("blk_1", "", w.now)
+		p.Blocked.Subject, p.Subject.Id = "sub_ses_1", "sub_ses_1"
+		return w.blockWith(p)
+	}},
+	{"to block a face of no session", state.NoSession, func(w *world) *command.Command { return w.block("blk_1", "ses_x") }},
+	{"to block a face of an erased session", state.SubjectErased, func(w *world) *command.Command {
+		w.ok(w.erase("sub_ses_1"))
+		return w.block("blk_1", "ses_1")
+	}},
+	{"to unblock what is not blocked", state.NoBlocked, func(w *world) *command.Command { return w.unblock("ses_1") }},
+	{"to unblock twice", state.NoBlocked, func(w *world) *command.Command {
+		w.ok(w.block("blk_1", ""))
+		w.ok(w.unblock("blk_1"))
+		return w.unblock("blk_1")
+	}},
+	{"to unblock in another tenant", state.NoBlocked, func(w *world) *command.Command {
+		w.ok(w.block("blk_1", ""))
+		c := w.unblock("blk_1")
+		c.Tenant = "ten_b"
+		return c
+	}},
+	{"to erase a blocklist entry's subject", state.NoSubject, func(w *world) *command.Command {
+		w.ok(w.block("blk_1", ""))
+		return w.erase("sub_blk_1")
+	}},
+	{"to erase an ended blocklist entry's subject", state.NoSubject, func(w *world) *command.Command {
+		w.ok(w.block("blk_1", ""))
+		w.ok(w.unblock("blk_1"))
+		return w.erase("sub_blk_1")
+	}},
+	{"a session of a blocklist entry's subject", state.NoSubject, func(w *world) *command.Command {
+		w.ok(w.block("blk_1", ""))
+		return w.create("ses_x", "sub_blk_1", "")
+	}},
+	{"a person who calls itself blocked", state.Malformed, func(w *world) *command.Command {
+		return w.with(w.create("ses_x", "sub_x", ""), &command.CreateSession{Session: &command.Session{Id: "ses_x", Tenant: "ten_a", ExpiresNs: w.now + 1, TtlNs: 1},
+			Subject: &command.Subject{Id: "sub_x", Tenant: "ten_a", Key: []byte("k"), Blocked: "blk_1"}}, "ses_x", "sub_x")
+	}},
 	{"to return what is not there", state.EvidenceMissing, func(w *world) *command.Command {
 		w.ok(w.submit("ses_1"))
 		return w.back("ses_1", 1, "document_back")
@@ -207,6 +295,19 @@ var refusals = []struct {
 	}},
 }
 
+// completeWith decides ses_1, but for a change.
+func (w *world) completeWith(change func(*command.Complete)) *command.Command {
+	w.t.Helper()
+	w.ok(w.submit("ses_1"))
+	c := w.complete("ses_1", 1, state.Approved)
+	p := &command.Complete{}
+	if err := proto.Unmarshal(c.Payload, p); err != nil {
+		w.t.Fatal(err)
+	}
+	change(p)
+	return w.with(c, p, "ses_1", "sub_ses_1")
+}
+
 func TestEveryRefusalLeavesOnlyItsLeaf(t *testing.T) {
 	seen := map[state.Refusal]bool{state.WrongSetupCode: true} // below
 	for _, r := range refusals {
@@ -223,9 +324,9 @@ func TestEveryRefusalLeavesOnlyItsLeaf(t *testing.T) {
 			refusedWith(t, w, c, r.code, log)
 		})
 	}
-	for _, code := range []state.Refusal{state.Exists, state.Malformed, state.NoTenant, state.NoClient, state.NoSession, state.NoSubject, state.SubjectErased,
+	for _, code := range []state.Refusal{state.Exists, state.Malformed, state.NoTenant, state.NoClient, state.NoSession, state.NoSubject, state.NoBlocked, state.SubjectErased,
 		state.WrongSetupCode, state.SetUpAlready, state.LastAdministrator, state.SessionClosed, state.SessionExpired, state.TriesUsedUp,
-		state.EvidenceMissing, state.StaleAttempt, state.KeyReused, state.LeafRefused, state.VersionUnsupported} {
+		state.EvidenceMissing, state.StaleAttempt, state.SearchAgain, state.KeyReused, state.LeafRefused, state.VersionUnsupported} {
 		if !seen[code] {
 			t.Errorf("nothing is refused with %s", code)
 		}

@@ -44,10 +44,10 @@ func (a *apply) createSession(p *command.CreateSession) error {
 		return err
 	}
 	s, u := fresh(p.Session), p.Subject
-	if !named(s.Id) || s.Tenant != a.Tenant || u.GetTenant() != a.Tenant || s.ExpiresNs <= 0 || s.TtlNs <= 0 || len(u.Reference) > maxName || u.ErasedNs != 0 {
+	if !named(s.Id) || s.Tenant != a.Tenant || u.GetTenant() != a.Tenant || s.ExpiresNs <= 0 || s.TtlNs <= 0 || len(u.Reference) > maxName || u.ErasedNs != 0 || u.Blocked != "" {
 		return refuse(Malformed)
 	}
-	if a.get(sessions, key(a.Tenant, s.Id)) != nil {
+	if a.get(sessions, key(a.Tenant, s.Id)) != nil || a.get(blocked, key(a.Tenant, s.Id)) != nil { // the two share a table of templates
 		return refuse(Exists)
 	}
 	if len(u.Reference) > 0 {
@@ -69,6 +69,8 @@ func (a *apply) createSession(p *command.CreateSession) error {
 		}
 	case err != nil:
 		return err
+	case row.Blocked != "":
+		return refuse(NoSubject)
 	case row.ErasedNs != 0:
 		return refuse(SubjectErased)
 	}
@@ -221,12 +223,17 @@ func (a *apply) complete(p *command.Complete) error {
 	if p.Outcome != Approved && p.Outcome != Rejected && p.Outcome != InReview || p.Result == nil {
 		return refuse(Malformed)
 	}
+	if p.Template != nil {
+		if err := a.enrollable(p.Template, s.Id, p.Searched); err != nil {
+			return err
+		}
+	}
 	s.Outcome, s.Reasons = p.Outcome, p.Reasons
 	if err := a.store(results, key(a.Tenant, s.Id), p.Result); err != nil {
 		return err
 	}
 	if p.Template != nil {
-		if err := a.store(templates, key(a.Tenant, s.Id), p.Template); err != nil {
+		if err := a.enrol(InSubjects, s.Subject, p.Template); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,10 @@ const (
 	sessions    // tenant, session
 	bySubject   // tenant, subject, session → nothing
 	results     // tenant, session
-	templates   // tenant, session
+	templates   // tenant, session or blocklist entry
+	enrolments  // tenant, entry that enrolled
+	removals    // tenant, entry that removed ‖ entry that had enrolled
+	blocked     // tenant, blocklist entry
 	openings    // tenant, subject, log position → sealed openings
 	blobs       // name → tenant, session
 	jobs        // tenant, session → nothing
@@ -37,7 +40,7 @@ const (
 )
 
 var tableNames = [tableCount]string{"meta", "tenants", "clients", "credentials", "subjects", "references", "sessions", "by_subject",
-	"results", "templates", "openings", "blobs", "jobs", "deadlines", "replays", "replays_by_time", "heads", "leaves", "hashes"}
+	"results", "templates", "enrolments", "removals", "blocked", "openings", "blobs", "jobs", "deadlines", "replays", "replays_by_time", "heads", "leaves", "hashes"}
 
 func (t table) name() string { return tableNames[t] }
 
@@ -52,6 +55,9 @@ func key(parts ...string) []byte {
 	}
 	return b
 }
+
+// under is the prefix of a tenant's rows.
+func under(tenant string) []byte { return append(key(tenant), 0) }
 
 // number sorts as text.
 func number(n uint64) string {
@@ -91,9 +97,29 @@ func (r *rows) scan(t table, prefix, from []byte, do func(k, v []byte) bool) {
 	}
 }
 
+// last is the last key of a tenant's rows; nil: there are none.
+func (r *rows) last(t table, tenant string) []byte {
+	return r.before(t, tenant, append(key(tenant), 1))
+}
+
+// before finds the last key of a tenant's rows that sorts before end.
+func (r *rows) before(t table, tenant string, end []byte) []byte {
+	c := r.buckets[t].Cursor()
+	if k, _ := c.Seek(under(tenant)); k == nil || bytes.Compare(k, end) >= 0 {
+		return nil
+	}
+	c.Seek(end)
+	k, _ := c.Prev()
+	for k == nil { // a page whose rows were deleted since the last commit: bbolt stops at it
+		k, _ = c.Prev()
+	}
+	return k
+}
+
 // reader is what reads rows: a view, or a command under way.
 type reader interface {
 	get(t table, k []byte) []byte
+	last(t table, tenant string) []byte
 }
 
 // load decodes one row. Errors: ErrNotFound, ErrUnusable.
@@ -133,6 +159,19 @@ func (t *tx) get(tb table, k []byte) []byte {
 		return t.writes[i].value
 	}
 	return t.rows.get(tb, k)
+}
+
+func (t *tx) last(tb table, tenant string) []byte {
+	k := t.rows.last(tb, tenant)
+	for k != nil && t.get(tb, k) == nil {
+		k = t.rows.before(tb, tenant, k)
+	}
+	for _, w := range t.writes {
+		if w.table == tb && bytes.HasPrefix(w.key, under(tenant)) && bytes.Compare(w.key, k) > 0 && t.get(tb, w.key) != nil {
+			k = w.key
+		}
+	}
+	return k
 }
 
 func (t *tx) set(tb table, k, v []byte) {

@@ -23,7 +23,7 @@ var actions = map[command.Type]string{
 	command.Type_ADD_EVIDENCE: "session.evidence.add", command.Type_SUBMIT: "session.submit", command.Type_RETRY: "session.retry",
 	command.Type_COMPLETE: "decision.make", command.Type_RETURN: "session.return", command.Type_FAIL: "session.fail",
 	command.Type_RECORD: "access.result", command.Type_ERASE_SUBJECT: "subject.erase.restrict", command.Type_FINALISE: "cluster.finalise",
-	command.Type_RENEW_CODE: "node.start",
+	command.Type_RENEW_CODE: "node.start", command.Type_BLOCK: "blocklist.add", command.Type_UNBLOCK: "blocklist.remove",
 }
 
 func hash(s string) []byte {
@@ -210,10 +210,18 @@ func (w *world) retry(session string, attempt uint32) *command.Command {
 	return w.with(w.command(command.Type_RETRY, "ten_a", nil), &command.Retry{Session: session, Attempt: attempt, Reason: "worker_lost", Node: "nod_b"}, session, "sub_"+session)
 }
 
+// complete a session whose face was compared with all that are enrolled.
 func (w *world) complete(session string, attempt uint32, outcome string) *command.Command {
+	var newest uint64
+	w.view(func(v *state.View) { newest = v.NewestEnrolment("ten_a") })
+	return w.completeAt(session, attempt, outcome, newest)
+}
+
+// completeAt says up to which enrolment the face was compared.
+func (w *world) completeAt(session string, attempt uint32, outcome string, searched uint64) *command.Command {
 	return w.with(w.command(command.Type_COMPLETE, "ten_a", nil), &command.Complete{Session: session, Attempt: attempt, Outcome: outcome, Reasons: []string{"score"},
 		Result:   &command.Result{Session: session, Summary: []byte("sealed"), Detail: []byte("sealed"), Rules: "1"},
-		Template: &command.Template{Session: session, Model: "arc", Sealed: []byte("sealed")}}, session, "sub_"+session)
+		Template: &command.Template{Session: session, Model: "arc", Sealed: []byte("sealed")}, Searched: searched}, session, "sub_"+session)
 }
 
 func (w *world) back(session string, attempt uint32, slot string) *command.Command {
@@ -227,6 +235,30 @@ func (w *world) fail(session string, attempt uint32) *command.Command {
 func (w *world) erase(subject string) *command.Command {
 	c := w.command(command.Type_ERASE_SUBJECT, "ten_a", &command.EraseSubject{Subject: subject, Reason: "withdrawn"})
 	c.Events[0].ObjectType, c.Events[0].ObjectId, c.Events[0].Subject = "subject", subject, subject
+	return c
+}
+
+// blocking a face of a session, or of a picture where it is "".
+func blocking(id, session string, at int64) *command.Block {
+	return &command.Block{Blocked: &command.Blocked{Id: id, Tenant: "ten_a", Subject: "sub_" + id, Session: session, CreatedBy: "cli_admin", CreatedNs: at, Sealed: []byte("sealed why")},
+		Subject:  &command.Subject{Id: "sub_" + id, Tenant: "ten_a", Key: []byte("wrapped sub_" + id), CreatedNs: at},
+		Template: &command.Template{Session: id, Model: "arc", Sealed: []byte("sealed")}}
+}
+
+func (w *world) block(id, session string) *command.Command {
+	return w.blockWith(blocking(id, session, w.now))
+}
+
+func (w *world) blockWith(p *command.Block) *command.Command {
+	c := w.with(w.command(command.Type_BLOCK, "ten_a", nil), p, p.Blocked.GetId(), p.Subject.GetId())
+	c.Events[0].ObjectType = "blocklist_entry"
+	c.Events[0].Openings = []byte("sealed opening")
+	return c
+}
+
+func (w *world) unblock(id string) *command.Command {
+	c := w.with(w.command(command.Type_UNBLOCK, "ten_a", nil), &command.Unblock{Blocked: id}, id, "sub_"+id)
+	c.Events[0].ObjectType = "blocklist_entry"
 	return c
 }
 
