@@ -53,6 +53,15 @@ func (f *Face) align(p *picture.Picture) (*picture.Picture, error) {
 	return p.Extract(alignedSize, alignedSize, m, picture.Black), nil
 }
 
+// Dimension of a template: the recognisers' together.
+func (a *Analyser) Dimension() int {
+	n := 0
+	for _, r := range a.recognisers {
+		n += r.Model.Dimensions
+	}
+	return n
+}
+
 // EmbedAligned makes a template from a face that is aligned already: the raw
 // outputs for the face and its mirror image are added and brought to unit
 // length; with several recognisers their vectors stand side by side, so that

@@ -87,6 +87,8 @@ func (c *Calibration) check() error {
 		return fmt.Errorf("%w: match.embedding_id and match.data_set are needed", ErrCalibration)
 	case m.SafetyFactor < 1, len(m.FMR) < 2:
 		return fmt.Errorf("%w: match.safety_factor ≥ 1 and two points of match.fmr are needed", ErrCalibration)
+	case !(m.FMR[len(m.FMR)-1].Rate < m.FMR[0].Rate):
+		return fmt.Errorf("%w: match.fmr must fall from its first point to its last", ErrCalibration)
 	case !(m.Review <= m.Match && m.Match <= m.Duplicate):
 		return fmt.Errorf("%w: thresholds must be review ≤ match ≤ duplicate", ErrCalibration)
 	case !(0 < c.Liveness.Attack && c.Liveness.Attack <= c.Liveness.Live && c.Liveness.Live < 1):

@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package gallery
+
+func kernels() []kernel { return []kernel{portable()} }
