@@ -18,6 +18,7 @@ import (
 
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/health"
+	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/ledger"
 	"gatehouse/appliance/session"
@@ -64,6 +65,7 @@ type Node struct {
 	engine   *engine.Engine
 	disk     *health.Disk
 	jobs     *jobs.Pool
+	faces    *identify.Keeper
 	sessions *session.Service
 	ledger   *ledger.Ledger
 	metrics  *health.Metrics

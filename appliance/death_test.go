@@ -19,9 +19,9 @@ func TestThreeDeaths(t *testing.T) {
 	op := n.Home.Key(t, access.Operator)
 	var innocent []string
 	for range 6 {
-		innocent = append(innocent, op.Filled(t))
+		innocent = append(innocent, op.FilledOf(t, "customer 1"))
 	}
-	poison := op.Filled(t)
+	poison := op.FilledOf(t, "customer 1")
 	for _, id := range append(innocent, poison) {
 		op.Do(t, "POST", "/v1/sessions/"+id+"/submit", nil).Want(t, 202)
 	}
@@ -63,7 +63,7 @@ func TestSubmittedSurvivesAStop(t *testing.T) {
 	op := home.Key(t, access.Operator)
 	var all []string
 	for range 4 {
-		id := op.Filled(t)
+		id := op.FilledOf(t, "customer 1")
 		op.Do(t, "POST", "/v1/sessions/"+id+"/submit", nil).Want(t, 202)
 		all = append(all, id)
 	}

@@ -68,7 +68,7 @@ func TestSubmittedIsDecided(t *testing.T) {
 		}
 	}
 	t.Run("the caller leaves", func(t *testing.T) {
-		id := op.Filled(t)
+		id := op.FilledOf(t, "customer 1")
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
 		if err := beside(in, func(*command.Command) { leave() }).Submit(ctx, c, id, nil); err != nil {
@@ -77,7 +77,7 @@ func TestSubmittedIsDecided(t *testing.T) {
 		decided(id)
 	})
 	t.Run("the pool does not have it", func(t *testing.T) {
-		id := op.Filled(t)
+		id := op.FilledOf(t, "customer 1")
 		e := act.Event(c, audit.SessionSubmit, "session", id)
 		s := in.Sessions()
 		if _, err := s.Propose(t.Context(), c, command.Type_SUBMIT, &command.Submit{Session: id, Node: s.Node}, nil, e); err != nil {
@@ -94,7 +94,7 @@ func TestSubmittedIsDecided(t *testing.T) {
 		decided(id)
 	})
 	t.Run("the log does not answer", func(t *testing.T) {
-		id := op.Filled(t)
+		id := op.FilledOf(t, "customer 1")
 		s := in.Sessions()
 		config := s.Config
 		deaf := *config.Proposer

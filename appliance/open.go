@@ -17,6 +17,7 @@ import (
 	"gatehouse/appliance/api"
 	"gatehouse/appliance/decide"
 	"gatehouse/appliance/health"
+	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/ledger"
 	"gatehouse/appliance/session"
@@ -142,8 +143,14 @@ func (n *Node) openServices() error {
 	if err != nil {
 		return err
 	}
+	folder := filepath.Join(n.Data, "gallery")
+	if err := disk.MkdirAll(folder); err != nil {
+		return err
+	}
+	n.faces = identify.New(identify.Config{State: n.state, Keys: n.seal, Dir: folder, Full: n.disk.Full,
+		Calibration: &n.engine.Pack().Calibration.Match, Dimension: n.engine.Faces.Dimension(), Log: n.Log, Rand: n.Rand, Fatal: n.stop, Loaded: n.jobs.Resume})
 	n.sessions = session.New(session.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Blobs: n.blobs, Engine: n.engine,
-		Verify: verify.New(n.engine, rules, n.Now), Jobs: n.jobs, Log: n.Log, Observe: n.metrics.Stage})
+		Verify: verify.New(n.engine, rules, n.Now), Faces: n.faces, Jobs: n.jobs, Log: n.Log, Observe: n.metrics.Stage})
 	audited := filepath.Join(n.Data, "audit")
 	if err := disk.MkdirAll(audited); err != nil {
 		return err
@@ -209,15 +216,16 @@ func (n *Node) begin(ctx context.Context) error {
 }
 
 func (n *Node) openAPI() error {
-	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk}
+	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk, Faces: n.faces}
 	n.metrics.Read(sources)
-	if n.seal.Sealed() {
-		n.jobs.Pause()
+	n.jobs.Pause() // until the galleries are complete
+	if !n.seal.Sealed() {
+		n.faces.Load()
 	}
 	handler, err := api.New(api.Config{
 		Version: n.Version, Sessions: n.sessions, Ledger: n.ledger, Engine: n.engine, Sources: sources, Metrics: n.metrics, Log: n.Log, Now: n.Now,
 		Admin: admin.New(admin.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal,
-			Opened: n.jobs.Resume, Closed: n.jobs.Pause}),
+			Opened: n.faces.Load, Closed: func() { n.faces.Drop(); n.jobs.Pause() }}),
 		Acts: n.acts, Stopping: n.stopping, Fatal: n.stop, Single: 4 * n.engine.Workers(), Rate: requestRate, Concurrent: requestsAtOnce,
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ func TestFullQueue(t *testing.T) {
 	}
 	var sessions []string
 	for range many {
-		sessions = append(sessions, op.Filled(t))
+		sessions = append(sessions, op.FilledOf(t, "customer 1"))
 	}
 	p := appliancetest.Evidence(t)
 	form := appliancetest.VerificationForm(t, p.Document, p.Selfie)

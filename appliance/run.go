@@ -22,6 +22,7 @@ const (
 	// first seen so: an upload takes a minute at most.
 	orphanGrace = time.Hour
 	stopTime    = 10 * time.Second // for requests under way
+	saveTime    = 20 * time.Second // for the galleries' snapshots; else the next start makes them anew
 )
 
 // Run serves until ctx ends, then lets the requests and jobs under way end.
@@ -38,6 +39,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { n.jobs.Run(inner) })
+	parts.Go(func() { n.faces.Run(inner) })
 	parts.Go(func() {
 		n.disk.Run(inner, func(err error) { n.Log.Error("the disk's room is not known", "error", err) })
 	})
@@ -69,6 +71,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	cancel()
 	parts.Wait()
+	saving, saved := context.WithTimeout(context.Background(), saveTime)
+	n.faces.Close(saving)
+	saved()
 	select { // what broke while it stopped
 	case err = <-failed:
 	case err = <-n.fatal:
@@ -85,6 +90,9 @@ func (n *Node) Close() error {
 		errs = append(errs, n.server.Close())
 	} else if n.listener != nil {
 		errs = append(errs, n.listener.Close())
+	}
+	if n.faces != nil {
+		n.faces.Drop()
 	}
 	if n.raft != nil {
 		errs = append(errs, n.raft.Close())

@@ -42,6 +42,7 @@ func Routes() []Route {
 	sessions := []Role{Operator, Reviewer, Compliance}
 	work := []Role{Operator}
 	looks := []Role{Reviewer, Compliance}
+	keeps := []Role{TenantAdmin, Compliance}
 	log := []Role{Auditor, Compliance, PlatformAdmin}
 	return []Route{
 		{Operation: "livez", Method: "GET", Path: "/livez", Sealed: true},
@@ -71,9 +72,17 @@ func Routes() []Route {
 		{"getResult", "GET", "/v1/sessions/{session}/result", sessions, audit.AccessResult, false},
 		{"verify", "POST", "/v1/verifications", work, audit.SessionSubmit, false},
 		{"compareFaces", "POST", "/v1/faces/compare", work, audit.FaceCompare, false},
+		{"searchFaces", "POST", "/v1/faces/search", looks, audit.FaceSearch, false},
 		{"readDocument", "POST", "/v1/documents/read", work, audit.DocumentRead, false},
 		{"getSubject", "GET", "/v1/subjects/{subject}", []Role{Compliance, Reviewer}, audit.AccessSubject, false},
 		{"eraseSubject", "DELETE", "/v1/subjects/{subject}", []Role{Compliance}, audit.SubjectEraseRestrict, false},
+		{"listBlocked", "GET", "/v1/blocklist", looks, "", false},
+		{"addBlocked", "POST", "/v1/blocklist", []Role{Compliance}, audit.BlocklistAdd, false},
+		{"getBlocked", "GET", "/v1/blocklist/{entry}", looks, audit.AccessSubject, false},
+		{"removeBlocked", "DELETE", "/v1/blocklist/{entry}", []Role{Compliance}, audit.BlocklistRemove, false},
+		{"galleryStats", "GET", "/v1/gallery", append([]Role{Monitor}, keeps...), "", false},
+		{"rebuildGallery", "POST", "/v1/gallery/rebuild", keeps, audit.GalleryRebuild, false},
+		{"verifyGallery", "POST", "/v1/gallery/verify", append([]Role{Auditor}, keeps...), audit.GalleryVerify, false},
 		{"checkpoint", "GET", "/v1/audit/checkpoint", log, "", false},
 		{"auditKey", "GET", "/v1/audit/key", log, "", false},
 		{"auditEvents", "GET", "/v1/audit/events", log, audit.AccessAudit, false},

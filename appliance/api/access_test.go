@@ -43,14 +43,21 @@ func example(t *testing.T, r access.Route, have map[string]string) (path string,
 		body, path = appliancetest.VerificationForm(t, p.Document, p.Selfie), path+"?wait=30s"
 	case "compareFaces":
 		body = appliancetest.Form(t, appliancetest.Part{Name: "a", Kind: "image/jpeg", Bytes: p.Selfie}, appliancetest.Part{Name: "b", Kind: "image/jpeg", Bytes: p.Stranger})
+	case "searchFaces":
+		body = appliancetest.Form(t, appliancetest.Part{Name: "face", Kind: "image/jpeg", Bytes: p.Selfie})
+		headers = []string{"Purpose: review"}
+	case "addBlocked":
+		body = appliancetest.Form(t, appliancetest.Part{Name: "face", Kind: "image/jpeg", Bytes: p.Stranger}, appliancetest.Part{Name: "reason", Bytes: []byte("x")})
+	case "rebuildGallery":
+		body = appliancetest.JSON(`{}`)
 	case "readDocument":
 		body = appliancetest.Form(t, appliancetest.Part{Name: "document_front", Kind: "image/jpeg", Bytes: p.Document})
 		headers = []string{"Purpose: support"}
 	case "submitSession":
 		path += "?wait=30s"
-	case "getEvidence", "getResult", "getSubject":
+	case "getEvidence", "getResult", "getSubject", "getBlocked":
 		headers = []string{"Purpose: review"}
-	case "eraseSubject":
+	case "eraseSubject", "removeBlocked":
 		path += "?reason=subject_request"
 	case "auditConsistency":
 		path += "?from=1"
@@ -62,7 +69,7 @@ func example(t *testing.T, r access.Route, have map[string]string) (path string,
 func nothing() map[string]string {
 	now := time.Now()
 	return map[string]string{"session": id.New(id.Session, now, rand.Reader), "client": id.New(id.Client, now, rand.Reader),
-		"subject": id.New(id.Subject, now, rand.Reader), "slot": "document_front", "seq": "0", "seal": "nothing"}
+		"subject": id.New(id.Subject, now, rand.Reader), "entry": id.New(id.Block, now, rand.Reader), "slot": "document_front", "seq": "0", "seal": "nothing"}
 }
 
 func TestWithoutCredential(t *testing.T) {
@@ -173,6 +180,7 @@ func TestOtherTenant(t *testing.T) {
 	session := home.Key(t, access.Operator).Do(t, "GET", "/v1/sessions/"+id, nil)
 	have := nothing()
 	have["session"], have["subject"], have["client"] = id, session.Text(t, "subject"), home.Key(t, access.Reviewer).ID
+	have["entry"] = block(t, home.Key(t, access.Compliance), appliancetest.Evidence(t).Stranger)
 	other := n.Tenant(t)
 	stranger := other.Key(t, access.Roles()[1:]...)
 	tried := 0
@@ -194,7 +202,7 @@ func TestOtherTenant(t *testing.T) {
 			}
 		}
 	}
-	if tried < 9 {
+	if tried < 11 {
 		t.Errorf("only %d routes name an object", tried)
 	}
 	after := home.Key(t, access.Operator).Do(t, "GET", "/v1/sessions/"+id, nil)
@@ -258,6 +266,8 @@ func TestEveryActIsInTheLog(t *testing.T) {
 		switch r.Operation {
 		case "addSlot":
 			have["seal"] = a.Text(t, "slot.id")
+		case "addBlocked":
+			have["entry"] = a.Text(t, "id")
 		case "createSession":
 			have["session"], have["subject"] = a.Text(t, "id"), a.Text(t, "subject")
 		case "submitSession":

@@ -105,6 +105,60 @@ func (e ErasureReason) Valid() bool {
 	}
 }
 
+// Defines values for FaceMatchesEngine.
+const (
+	FaceMatchesEngineExact FaceMatchesEngine = "exact"
+	FaceMatchesEngineGraph FaceMatchesEngine = "graph"
+)
+
+// Valid indicates whether the value is a known member of the FaceMatchesEngine enum.
+func (e FaceMatchesEngine) Valid() bool {
+	switch e {
+	case FaceMatchesEngineExact:
+		return true
+	case FaceMatchesEngineGraph:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FaceMatchesOutcome.
+const (
+	FaceMatchesOutcomeFound   FaceMatchesOutcome = "found"
+	FaceMatchesOutcomeUnknown FaceMatchesOutcome = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the FaceMatchesOutcome enum.
+func (e FaceMatchesOutcome) Valid() bool {
+	switch e {
+	case FaceMatchesOutcomeFound:
+		return true
+	case FaceMatchesOutcomeUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GalleryTaskName.
+const (
+	GalleryTaskNameGraph   GalleryTaskName = "graph"
+	GalleryTaskNameRebuild GalleryTaskName = "rebuild"
+)
+
+// Valid indicates whether the value is a known member of the GalleryTaskName enum.
+func (e GalleryTaskName) Valid() bool {
+	switch e {
+	case GalleryTaskNameGraph:
+		return true
+	case GalleryTaskNameRebuild:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Purpose.
 const (
 	PurposeAudit          Purpose = "audit"
@@ -207,6 +261,45 @@ func (e SealSlotKind) Valid() bool {
 	case SealSlotKindPassphrase:
 		return true
 	case SealSlotKindShamir:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchFormEngine.
+const (
+	SearchFormEngineExact SearchFormEngine = "exact"
+	SearchFormEngineGraph SearchFormEngine = "graph"
+)
+
+// Valid indicates whether the value is a known member of the SearchFormEngine enum.
+func (e SearchFormEngine) Valid() bool {
+	switch e {
+	case SearchFormEngineExact:
+		return true
+	case SearchFormEngineGraph:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchFormList.
+const (
+	SearchFormListBlocklist SearchFormList = "blocklist"
+	SearchFormListBoth      SearchFormList = "both"
+	SearchFormListSubjects  SearchFormList = "subjects"
+)
+
+// Valid indicates whether the value is a known member of the SearchFormList enum.
+func (e SearchFormList) Valid() bool {
+	switch e {
+	case SearchFormListBlocklist:
+		return true
+	case SearchFormListBoth:
+		return true
+	case SearchFormListSubjects:
 		return true
 	default:
 		return false
@@ -509,6 +602,43 @@ type AuditProof struct {
 	Proof string `json:"proof"`
 }
 
+// Blocklist defines model for Blocklist.
+type Blocklist struct {
+	Entries []BlocklistEntry `json:"entries"`
+	Next    *string          `json:"next,omitempty"`
+}
+
+// BlocklistEntry defines model for BlocklistEntry.
+type BlocklistEntry struct {
+	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
+	Id        string    `json:"id"`
+
+	// Reason Only where one entry is read
+	Reason *string `json:"reason,omitempty"`
+
+	// Session That the face is from, where it is not from a picture
+	Session *string `json:"session,omitempty"`
+}
+
+// BlocklistForm defines model for BlocklistForm.
+type BlocklistForm struct {
+	Face *openapi_types.File `json:"face,omitempty"`
+
+	// Reason Why the face must not pass; personal data
+	Reason  string  `json:"reason"`
+	Session *string `json:"session,omitempty"`
+}
+
+// BlocklistRemoval defines model for BlocklistRemoval.
+type BlocklistRemoval struct {
+	Id string `json:"id"`
+
+	// Pending What has not happened yet
+	Pending   []string  `json:"pending"`
+	RemovedAt time.Time `json:"removed_at"`
+}
+
 // Client defines model for Client.
 type Client struct {
 	CreatedAt  time.Time        `json:"created_at"`
@@ -634,6 +764,158 @@ type Evidence struct {
 	Tries   int     `json:"tries"`
 }
 
+// FaceCandidate defines model for FaceCandidate.
+type FaceCandidate struct {
+	// Entry Of the blocklist
+	Entry *string `json:"entry,omitempty"`
+
+	// Fmr False match rate that the similarity corresponds to
+	Fmr float64 `json:"fmr"`
+
+	// Fpir The same for a search in a list of this size
+	Fpir float64 `json:"fpir"`
+
+	// Session That enrolled the face
+	Session *string `json:"session,omitempty"`
+
+	// Similarity Cosine, -1 to 1
+	Similarity float64 `json:"similarity"`
+	Subject    string  `json:"subject"`
+}
+
+// FaceMatches defines model for FaceMatches.
+type FaceMatches struct {
+	// BeyondCalibration The threshold lies above what the models' calibration measured
+	BeyondCalibration bool `json:"beyond_calibration"`
+
+	// Candidates At or above the threshold, the most similar first
+	Candidates []FaceCandidate `json:"candidates"`
+
+	// Compared Faces in the list
+	Compared int `json:"compared"`
+
+	// Engine That found them
+	Engine FaceMatchesEngine `json:"engine"`
+
+	// Fpir False positive identification rate: how often a search may name somebody for a person who is not enrolled
+	Fpir float64 `json:"fpir"`
+
+	// OtherModels Faces of other models: they cannot be compared
+	OtherModels int                `json:"other_models"`
+	Outcome     FaceMatchesOutcome `json:"outcome"`
+
+	// Recall Of the graph: how often it gave the most similar face, measured when it was built
+	Recall *float64 `json:"recall,omitempty"`
+
+	// Threshold Least similarity that keeps the FPIR in a list of this size
+	Threshold float64 `json:"threshold"`
+
+	// ThresholdFmr False match rate at the threshold
+	ThresholdFmr float64 `json:"threshold_fmr"`
+}
+
+// FaceMatchesEngine That found them
+type FaceMatchesEngine string
+
+// FaceMatchesOutcome defines model for FaceMatches.Outcome.
+type FaceMatchesOutcome string
+
+// FaceSearch What a search came to, for each list that was searched. In the result of a verification: when it was decided
+type FaceSearch struct {
+	Blocklist *FaceMatches `json:"blocklist,omitempty"`
+
+	// Model Space of the templates
+	Model    *string      `json:"model,omitempty"`
+	Subjects *FaceMatches `json:"subjects,omitempty"`
+}
+
+// Gallery defines model for Gallery.
+type Gallery struct {
+	Blocklist GalleryList `json:"blocklist"`
+
+	// Model Space of the templates
+	Model string `json:"model"`
+
+	// SnapshotIndex Entry of the log that the newest snapshot holds; absent: there is none
+	SnapshotIndex *int64      `json:"snapshot_index,omitempty"`
+	Subjects      GalleryList `json:"subjects"`
+
+	// Task Work that is under way, or was last
+	Task *GalleryTask `json:"task,omitempty"`
+}
+
+// GalleryGraph defines model for GalleryGraph.
+type GalleryGraph struct {
+	Bytes int64 `json:"bytes"`
+
+	// Recall How often it gives the most similar face, as measured when it was built
+	Recall    float64 `json:"recall"`
+	Templates int     `json:"templates"`
+}
+
+// GalleryList defines model for GalleryList.
+type GalleryList struct {
+	// Bytes Of memory, without the graph
+	Bytes int64         `json:"bytes"`
+	Graph *GalleryGraph `json:"graph,omitempty"`
+
+	// Kernel Instructions that compare
+	Kernel string `json:"kernel"`
+
+	// Locked Kept out of swap
+	Locked bool `json:"locked"`
+
+	// OtherModels Templates of other models
+	OtherModels int `json:"other_models"`
+
+	// Removed Places of removed templates that are not closed yet; they were wiped
+	Removed   int `json:"removed"`
+	Segments  int `json:"segments"`
+	Templates int `json:"templates"`
+
+	// Threshold That keeps an FPIR of 0.01 in a list of this size
+	Threshold float64 `json:"threshold"`
+}
+
+// GalleryReport defines model for GalleryReport.
+type GalleryReport struct {
+	Different int `json:"different"`
+
+	// Extra In the galleries alone
+	Extra int `json:"extra"`
+
+	// First Session or entry of the first that is missing or different
+	First *string `json:"first,omitempty"`
+
+	// Missing In the galleries
+	Missing int `json:"missing"`
+
+	// Ok The galleries have what was enrolled and nothing else
+	Ok bool `json:"ok"`
+
+	// OtherModels Of them: of other models, which no gallery has
+	OtherModels int `json:"other_models"`
+
+	// Templates That are kept
+	Templates int `json:"templates"`
+}
+
+// GalleryTask Work that is under way, or was last
+type GalleryTask struct {
+	Busy bool `json:"busy"`
+
+	// Done Templates
+	Done int `json:"done"`
+
+	// Error Why it did not come to its end
+	Error *string         `json:"error,omitempty"`
+	Name  GalleryTaskName `json:"name"`
+	Of    int             `json:"of"`
+}
+
+// GalleryTaskName defines model for GalleryTask.Name.
+type GalleryTaskName string
+
 // LogHead defines model for LogHead.
 type LogHead struct {
 	Origin string `json:"origin"`
@@ -688,12 +970,21 @@ type Reason struct {
 // ReasonOutcome defines model for Reason.Outcome.
 type ReasonOutcome string
 
+// RebuildRequest defines model for RebuildRequest.
+type RebuildRequest struct {
+	// Graph Build the graph of the subjects instead
+	Graph *bool `json:"graph,omitempty"`
+}
+
 // Result defines model for Result.
 type Result struct {
 	// Document As `gatehouse document read --json` prints it
 	Document map[string]interface{} `json:"document"`
 	Face     map[string]interface{} `json:"face"`
-	Session  string                 `json:"session"`
+
+	// Likeness What a search came to, for each list that was searched. In the result of a verification: when it was decided
+	Likeness *FaceSearch `json:"likeness,omitempty"`
+	Session  string      `json:"session"`
 }
 
 // Role defines model for Role.
@@ -720,6 +1011,24 @@ type SealSlot struct {
 
 // SealSlotKind defines model for SealSlot.Kind.
 type SealSlotKind string
+
+// SearchForm defines model for SearchForm.
+type SearchForm struct {
+	Engine *SearchFormEngine   `json:"engine,omitempty"`
+	Face   *openapi_types.File `json:"face,omitempty"`
+	Fpir   *float64            `json:"fpir,omitempty"`
+
+	// K Most candidates of each list
+	K       *int            `json:"k,omitempty"`
+	List    *SearchFormList `json:"list,omitempty"`
+	Session *string         `json:"session,omitempty"`
+}
+
+// SearchFormEngine defines model for SearchForm.Engine.
+type SearchFormEngine string
+
+// SearchFormList defines model for SearchForm.List.
+type SearchFormList string
 
 // Session defines model for Session.
 type Session struct {
@@ -971,6 +1280,29 @@ type AuditProofParams struct {
 // AuditProofParamsLog defines parameters for AuditProof.
 type AuditProofParamsLog string
 
+// ListBlockedParams defines parameters for ListBlocked.
+type ListBlockedParams struct {
+	// Cursor `next` of the page before
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *Limit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// AddBlockedParams defines parameters for AddBlocked.
+type AddBlockedParams struct {
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RemoveBlockedParams defines parameters for RemoveBlocked.
+type RemoveBlockedParams struct {
+	Reason ErasureReason `form:"reason" json:"reason"`
+}
+
+// GetBlockedParams defines parameters for GetBlocked.
+type GetBlockedParams struct {
+	// Purpose Why the personal data are needed; kept in the audit log
+	Purpose PurposeHeader `json:"Purpose"`
+}
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Cursor `next` of the page before
@@ -992,6 +1324,23 @@ type ReadDocumentParams struct {
 
 // CompareFacesParams defines parameters for CompareFaces.
 type CompareFacesParams struct {
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SearchFacesParams defines parameters for SearchFaces.
+type SearchFacesParams struct {
+	// Purpose Why the personal data are needed; kept in the audit log
+	Purpose        PurposeHeader   `json:"Purpose"`
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RebuildGalleryParams defines parameters for RebuildGallery.
+type RebuildGalleryParams struct {
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// VerifyGalleryParams defines parameters for VerifyGallery.
+type VerifyGalleryParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1066,6 +1415,9 @@ type VerifyParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// AddBlockedMultipartRequestBody defines body for AddBlocked for multipart/form-data ContentType.
+type AddBlockedMultipartRequestBody = BlocklistForm
+
 // CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
 type CreateClientJSONRequestBody = ClientRequest
 
@@ -1074,6 +1426,12 @@ type ReadDocumentMultipartRequestBody = DocumentForm
 
 // CompareFacesMultipartRequestBody defines body for CompareFaces for multipart/form-data ContentType.
 type CompareFacesMultipartRequestBody = CompareForm
+
+// SearchFacesMultipartRequestBody defines body for SearchFaces for multipart/form-data ContentType.
+type SearchFacesMultipartRequestBody = SearchForm
+
+// RebuildGalleryJSONRequestBody defines body for RebuildGallery for application/json ContentType.
+type RebuildGalleryJSONRequestBody = RebuildRequest
 
 // UnsealJSONRequestBody defines body for Unseal for application/json ContentType.
 type UnsealJSONRequestBody = UnsealRequest
@@ -1119,6 +1477,18 @@ type ServerInterface interface {
 	// AuditProof Proof that an event is in the log (C2SP tlog-proof)
 	// (GET /v1/audit/proof/{seq})
 	AuditProof(w http.ResponseWriter, r *http.Request, seq int64, params AuditProofParams)
+	// ListBlocked Entries of the blocklist, oldest first
+	// (GET /v1/blocklist)
+	ListBlocked(w http.ResponseWriter, r *http.Request, params ListBlockedParams)
+	// AddBlocked Put a face on the blocklist
+	// (POST /v1/blocklist)
+	AddBlocked(w http.ResponseWriter, r *http.Request, params AddBlockedParams)
+	// RemoveBlocked Take a face off the blocklist
+	// (DELETE /v1/blocklist/{entry})
+	RemoveBlocked(w http.ResponseWriter, r *http.Request, entry string, params RemoveBlockedParams)
+	// GetBlocked An entry of the blocklist, with its reason
+	// (GET /v1/blocklist/{entry})
+	GetBlocked(w http.ResponseWriter, r *http.Request, entry string, params GetBlockedParams)
 	// ListClients Who may call
 	// (GET /v1/clients)
 	ListClients(w http.ResponseWriter, r *http.Request, params ListClientsParams)
@@ -1137,6 +1507,18 @@ type ServerInterface interface {
 	// CompareFaces Whether two pictures show one person
 	// (POST /v1/faces/compare)
 	CompareFaces(w http.ResponseWriter, r *http.Request, params CompareFacesParams)
+	// SearchFaces Whose face it is, of all that were enrolled
+	// (POST /v1/faces/search)
+	SearchFaces(w http.ResponseWriter, r *http.Request, params SearchFacesParams)
+	// GalleryStats Size, threshold and work of the face galleries
+	// (GET /v1/gallery)
+	GalleryStats(w http.ResponseWriter, r *http.Request)
+	// RebuildGallery Make the galleries anew, or the graph of the subjects
+	// (POST /v1/gallery/rebuild)
+	RebuildGallery(w http.ResponseWriter, r *http.Request, params RebuildGalleryParams)
+	// VerifyGallery Compare the galleries with the templates, bit for bit
+	// (POST /v1/gallery/verify)
+	VerifyGallery(w http.ResponseWriter, r *http.Request, params VerifyGalleryParams)
 	// Description This description
 	// (GET /v1/openapi.yaml)
 	Description(w http.ResponseWriter, r *http.Request)
@@ -1479,6 +1861,189 @@ func (siw *ServerInterfaceWrapper) AuditProof(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListBlocked operation middleware
+func (siw *ServerInterfaceWrapper) ListBlocked(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListBlockedParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListBlocked(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddBlocked operation middleware
+func (siw *ServerInterfaceWrapper) AddBlocked(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddBlockedParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddBlocked(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RemoveBlocked operation middleware
+func (siw *ServerInterfaceWrapper) RemoveBlocked(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "entry" -------------
+	var entry string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entry", r.PathValue("entry"), &entry, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "entry", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveBlockedParams
+
+	// ------------- Required query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "reason", r.URL.Query(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "reason"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reason", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RemoveBlocked(w, r, entry, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetBlocked operation middleware
+func (siw *ServerInterfaceWrapper) GetBlocked(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "entry" -------------
+	var entry string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entry", r.PathValue("entry"), &entry, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "entry", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBlockedParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Purpose" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Purpose")]; found {
+		var Purpose PurposeHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Purpose", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Purpose", valueList[0], &Purpose, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Purpose", Err: err})
+			return
+		}
+
+		params.Purpose = Purpose
+
+	} else {
+		err := fmt.Errorf("Header parameter Purpose is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Purpose", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetBlocked(w, r, entry, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListClients operation middleware
 func (siw *ServerInterfaceWrapper) ListClients(w http.ResponseWriter, r *http.Request) {
 
@@ -1702,6 +2267,166 @@ func (siw *ServerInterfaceWrapper) CompareFaces(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CompareFaces(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SearchFaces operation middleware
+func (siw *ServerInterfaceWrapper) SearchFaces(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchFacesParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Purpose" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Purpose")]; found {
+		var Purpose PurposeHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Purpose", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Purpose", valueList[0], &Purpose, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Purpose", Err: err})
+			return
+		}
+
+		params.Purpose = Purpose
+
+	} else {
+		err := fmt.Errorf("Header parameter Purpose is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Purpose", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SearchFaces(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GalleryStats operation middleware
+func (siw *ServerInterfaceWrapper) GalleryStats(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GalleryStats(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RebuildGallery operation middleware
+func (siw *ServerInterfaceWrapper) RebuildGallery(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RebuildGalleryParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RebuildGallery(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// VerifyGallery operation middleware
+func (siw *ServerInterfaceWrapper) VerifyGallery(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyGalleryParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.VerifyGallery(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2629,9 +3354,17 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/sessions/{session}/result", wrapper.GetResult)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/verifications", wrapper.Verify)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/faces/compare", wrapper.CompareFaces)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/faces/search", wrapper.SearchFaces)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/documents/read", wrapper.ReadDocument)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/subjects/{subject}", wrapper.EraseSubject)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/subjects/{subject}", wrapper.GetSubject)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/blocklist", wrapper.ListBlocked)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/blocklist", wrapper.AddBlocked)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/blocklist/{entry}", wrapper.RemoveBlocked)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/blocklist/{entry}", wrapper.GetBlocked)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/gallery", wrapper.GalleryStats)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/gallery/rebuild", wrapper.RebuildGallery)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/gallery/verify", wrapper.VerifyGallery)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit/checkpoint", wrapper.Checkpoint)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit/key", wrapper.AuditKey)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit/events", wrapper.AuditEvents)

@@ -118,6 +118,7 @@ func TestExamples(t *testing.T) {
 	branch := n.As(send(admin, "createClient", nil).Want(t, 201).Text(t, "key"))
 	send(branch, "createSession", nil).Want(t, 201)
 	send(admin, "addSlot", nil).Want(t, 201)
+	send(admin, "rebuildGallery", nil).Want(t, 202)
 	admin.Do(t, "POST", "/v1/seal/close", nil).Want(t, 200)
 	send(admin, "unseal", nil).Want(t, 200)
 	all := 0

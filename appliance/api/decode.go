@@ -191,11 +191,11 @@ func parameters(route access.Route, r *http.Request) error {
 // queries of each operation, as the description has them; a test compares.
 func queries(operation string) []string {
 	switch operation {
-	case "listSessions", "listClients":
+	case "listSessions", "listClients", "listBlocked":
 		return []string{"cursor", "limit"}
 	case "getSession", "submitSession", "verify":
 		return []string{"wait"}
-	case "eraseSubject":
+	case "eraseSubject", "removeBlocked":
 		return []string{"reason"}
 	case "checkpoint", "auditKey", "auditProof":
 		return []string{"log"}
@@ -244,39 +244,18 @@ func digest(text *string) ([]byte, error) {
 
 // pictures reads a form of nothing but the named pictures into memory.
 func pictures(r *http.Request, names ...string) (map[string][]byte, error) {
-	parts, err := newForm(r)
+	most := map[string]int{}
+	for _, name := range names {
+		most[name] = picture.DefaultLimits().Bytes
+	}
+	all, err := fields(r, most)
 	if err != nil {
 		return nil, err
-	}
-	all := map[string][]byte{}
-	for {
-		p, err := parts.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		name := p.FormName()
-		if !slices.Contains(names, name) {
-			return nil, problem.New(problem.UnknownMember, "there is no part %.80q", name).In(strings.ToValidUTF8(name, "?"))
-		}
-		if all[name] != nil {
-			return nil, problem.New(problem.Malformed, "the part %s stands twice", name).In(name)
-		}
-		b, err := io.ReadAll(io.LimitReader(p, int64(picture.DefaultLimits().Bytes)+1))
-		if err != nil {
-			return nil, malformedForm(err)
-		}
-		if len(b) > picture.DefaultLimits().Bytes {
-			return nil, problem.New(problem.TooLarge, "the picture is too large").In(name).Of(fmt.Sprintf("%d bytes", picture.DefaultLimits().Bytes))
-		}
-		all[name] = b
 	}
 	for _, name := range names {
 		if len(all[name]) == 0 {
 			return nil, problem.New(problem.BadValue, "the part %s is missing or empty", name).In(name)
 		}
 	}
-	return all, parts.rest()
+	return all, nil
 }

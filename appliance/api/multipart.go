@@ -2,9 +2,11 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 
 	"gatehouse/appliance/problem"
 )
@@ -46,6 +48,41 @@ func (f *form) next() (*multipart.Part, error) {
 func (f *form) rest() error {
 	_, err := io.Copy(io.Discard, f.guard)
 	return err
+}
+
+// fields reads a form of nothing but the named parts into memory, each of at
+// most so many bytes. Those that are absent are nil.
+func fields(r *http.Request, most map[string]int) (map[string][]byte, error) {
+	parts, err := newForm(r)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]byte{}
+	for {
+		p, err := parts.next()
+		if errors.Is(err, io.EOF) {
+			return all, parts.rest()
+		}
+		if err != nil {
+			return nil, err
+		}
+		name := p.FormName()
+		limit, known := most[name]
+		if !known {
+			return nil, problem.New(problem.UnknownMember, "there is no part %.80q", name).In(strings.ToValidUTF8(name, "?"))
+		}
+		if all[name] != nil {
+			return nil, problem.New(problem.Malformed, "the part %s stands twice", name).In(name)
+		}
+		b, err := io.ReadAll(io.LimitReader(p, int64(limit)+1))
+		if err != nil {
+			return nil, malformedForm(err)
+		}
+		if len(b) > limit {
+			return nil, problem.New(problem.TooLarge, "the part %s is too large", name).In(name).Of(fmt.Sprintf("%d bytes", limit))
+		}
+		all[name] = b
+	}
 }
 
 // guarded body: of which at most left bytes may be read now, where that is not

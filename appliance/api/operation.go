@@ -124,17 +124,25 @@ func (s *server) GetSubject(w http.ResponseWriter, r *http.Request, id string, p
 
 func (s *server) EraseSubject(w http.ResponseWriter, r *http.Request, id string, params EraseSubjectParams) {
 	s.handle(w, r, func(c access.Caller) error {
-		if !params.Reason.Valid() {
-			return problem.New(problem.BadValue, "reason is subject_request, retention, error or legal").In("reason")
+		if err := erasureReason(params.Reason); err != nil {
+			return err
 		}
 		u, removed, err := s.Sessions.Erase(r.Context(), c, id, string(params.Reason))
 		if err != nil {
 			return err
 		}
-		return show(w, http.StatusOK, Erasure{Subject: u.Id, ErasedAt: at(u.ErasedNs), EvidenceRemoved: &removed, Pending: []string{
-			"the erasure key of the person's shard is not yet destroyed: what was deleted can be read again from old copies of the data directory together with its key-ring",
-		}})
+		return show(w, http.StatusOK, Erasure{Subject: u.Id, ErasedAt: at(u.ErasedNs), EvidenceRemoved: &removed, Pending: []string{pendingErasure}})
 	})
+}
+
+// pendingErasure is what every erasure leaves to be done.
+const pendingErasure = "the erasure key of the person's shard is not yet destroyed: what was deleted can be read again from old copies of the data directory together with its key-ring"
+
+func erasureReason(r ErasureReason) error {
+	if !r.Valid() {
+		return problem.New(problem.BadValue, "reason is subject_request, retention, error or legal").In("reason")
+	}
+	return nil
 }
 
 func (s *server) log(c access.Caller, log *string) (string, error) {

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"time"
 
+	"gatehouse/appliance/identify"
 	"gatehouse/appliance/problem"
 	"gatehouse/cluster"
+	"gatehouse/engine/gallery"
 	"gatehouse/store/blob"
 	"gatehouse/store/command"
 	"gatehouse/store/keys"
@@ -64,7 +66,15 @@ func problemOf(err error) *problem.Problem {
 		return problem.New(problem.TooLarge, "the body is too large").Of(strconv.FormatInt(tooLarge.Limit, 10) + " bytes")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem.New(problem.TooSlow, "the body did not arrive within %v", bodyTime)
-	case errors.Is(err, keys.ErrSealed):
+	case errors.Is(err, identify.ErrLoading):
+		p := problem.New(problem.GalleryLoading, "nothing is searched in a part of a gallery")
+		p.After = galleryPause
+		return p
+	case errors.Is(err, identify.ErrBusy):
+		return problem.New(problem.Busy, "the gallery is being rebuilt, or its graph built")
+	case errors.Is(err, gallery.ErrNoGraph):
+		return problem.New(problem.NoGraph, "there is no graph of the subjects in memory").In("engine")
+	case errors.Is(err, keys.ErrSealed), errors.Is(err, gallery.ErrClosed):
 		return problem.New(problem.Sealed, "the node is sealed")
 	case errors.Is(err, keys.ErrErased):
 		return problem.New(problem.SubjectErased, "the person was erased")

@@ -40,6 +40,9 @@ const (
 	// A stream of events ends after this, so that no connection is for ever.
 	streamTime = 10 * time.Minute
 	heartbeat  = 15 * time.Second
+	// A gallery that is loaded is asked for again after this: a million templates
+	// are to be ready within five seconds of a start.
+	galleryPause = 5 * time.Second
 	// Lists.
 	defaultLimit = 50
 	maxLimit     = 200

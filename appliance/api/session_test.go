@@ -85,7 +85,7 @@ func TestLifeOfASession(t *testing.T) {
 	op.Put(t, id, "selfie", p.Stranger).Refused(t, "session-closed")
 	counts := appliancetest.Counts(home.Leaves(t))
 	for action, n := range map[string]int{"session.create": 1, "consent.record": 1, "session.evidence.add": 2, "session.submit": 1,
-		"document.process": 1, "face.process": 1, "liveness.process": 1, "decision.make": 1} {
+		"document.process": 1, "face.process": 1, "liveness.process": 1, "duplicate.search": 1, "decision.make": 1, "template.enrol": 1} {
 		if counts[action] != n {
 			t.Errorf("%s is %d times in the log, want %d", action, counts[action], n)
 		}

@@ -17,6 +17,7 @@ import (
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/problem"
 	"gatehouse/appliance/session"
+	"gatehouse/appliance/verify"
 	"gatehouse/engine/picture"
 	"gatehouse/store/blob"
 	"gatehouse/store/command"
@@ -373,9 +374,16 @@ func (s *server) GetResult(w http.ResponseWriter, r *http.Request, id SessionID,
 		if err != nil {
 			return err
 		}
-		out := Result{Session: id}
-		if err := json.Unmarshal(b, &out); err != nil {
+		kept := struct {
+			Document, Face map[string]any
+			Likeness       *verify.Likeness
+		}{}
+		if err := json.Unmarshal(b, &kept); err != nil {
 			return problem.New(problem.Damaged, "the result cannot be read").Because(err)
+		}
+		out := Result{Session: id, Document: kept.Document, Face: kept.Face}
+		if l := kept.Likeness; l != nil {
+			out.Likeness = &FaceSearch{Subjects: matches(&l.Subjects, state.InSubjects), Blocklist: matches(&l.Blocklist, state.InBlocklist)}
 		}
 		return show(w, http.StatusOK, out)
 	})

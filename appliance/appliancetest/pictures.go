@@ -71,18 +71,28 @@ func (c *Client) Put(t testing.TB, session, slot string, picture []byte, headers
 	return c.Do(t, "PUT", "/v1/sessions/"+session+"/evidence/"+slot, &Body{"image/jpeg", picture}, headers...)
 }
 
-// Filled is a session with a document and a selfie.
-func (c *Client) Filled(t testing.TB) string {
+// Filled is a session with a document and a selfie, of a person without a
+// reference: where the same face is decided twice so, the later is a duplicate.
+func (c *Client) Filled(t testing.TB) string { return c.FilledOf(t, "") }
+
+// FilledOf is Filled for the person of a reference.
+func (c *Client) FilledOf(t testing.TB, reference string) string {
 	t.Helper()
 	p := Evidence(t)
-	id := c.Create(t)
+	id := c.Do(t, "POST", "/v1/sessions", JSON(Request(reference))).Want(t, 201).Text(t, "id")
 	c.Put(t, id, "document_front", p.Document).Want(t, 200)
 	c.Put(t, id, "selfie", p.Selfie).Want(t, 200)
 	return id
 }
 
-// VerificationForm is a whole verification in one body.
+// VerificationForm is a whole verification in one body, of a person without a
+// reference.
 func VerificationForm(t testing.TB, document, selfie []byte) *Body {
+	return VerificationFormOf(t, "", document, selfie)
+}
+
+// VerificationFormOf is VerificationForm for the person of a reference.
+func VerificationFormOf(t testing.TB, reference string, document, selfie []byte) *Body {
 	t.Helper()
-	return Form(t, Part{"session", "application/json", []byte(Request(""))}, Part{"document_front", "image/jpeg", document}, Part{"selfie", "image/jpeg", selfie})
+	return Form(t, Part{"session", "application/json", []byte(Request(reference))}, Part{"document_front", "image/jpeg", document}, Part{"selfie", "image/jpeg", selfie})
 }

@@ -29,6 +29,7 @@ type Client struct {
 	server *url.URL
 	key    string
 	http   *http.Client
+	long   *http.Client // waits for an answer as long as the connection lives
 }
 
 const (
@@ -59,23 +60,27 @@ func New(c Config) (*Client, error) {
 	if c.Certificate != nil {
 		t.Certificates = []tls.Certificate{*c.Certificate}
 	}
-	var protocols http.Protocols
-	protocols.SetHTTP2(true)
-	return &Client{
-		server: &url.URL{Scheme: "https", Host: server.Host},
-		key:    c.Key,
-		http: &http.Client{
+	caller := func(answer time.Duration) *http.Client {
+		var protocols http.Protocols
+		protocols.SetHTTP2(true)
+		return &http.Client{
 			// No proxy: the node is on the bank's own network.
 			Transport: &http.Transport{
-				TLSClientConfig:       t,
+				TLSClientConfig:       t.Clone(),
 				Protocols:             &protocols,
 				HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 				DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 				TLSHandshakeTimeout:   dialTimeout,
-				ResponseHeaderTimeout: answerTimeout,
+				ResponseHeaderTimeout: answer,
 				MaxIdleConnsPerHost:   1,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		}
+	}
+	return &Client{
+		server: &url.URL{Scheme: "https", Host: server.Host},
+		key:    c.Key,
+		http:   caller(answerTimeout),
+		long:   caller(0),
 	}, nil
 }

@@ -58,9 +58,26 @@ type Verification struct {
 	DocumentFront, DocumentBack, Selfie *Picture
 }
 
-// body streams the parts as multipart/form-data. key decides the boundary, so
-// that a repeated request is the same, byte for byte.
+// body streams the verification as a form.
 func (v *Verification) body(key string) (*body, error) {
+	session, err := json.Marshal(v.Session)
+	if err != nil {
+		return nil, fmt.Errorf("writing the request: %w", err)
+	}
+	return form(key, part{name: "session", kind: "application/json", text: string(session)},
+		part{name: "document_front", picture: v.DocumentFront}, part{name: "document_back", picture: v.DocumentBack}, part{name: "selfie", picture: v.Selfie})
+}
+
+// part of a form: a picture or a text. One that has neither is left out.
+type part struct {
+	name, kind string // media type of the text; empty: unsaid
+	text       string
+	picture    *Picture
+}
+
+// form streams the parts as multipart/form-data. key decides the boundary, so
+// that a repeated request is the same, byte for byte.
+func form(key string, all ...part) (*body, error) {
 	var parts []*io.SectionReader // written text and pictures in turn
 	size := int64(0)
 	add := func(p *io.SectionReader) { parts, size = append(parts, p), size+p.Size() }
@@ -74,31 +91,29 @@ func (v *Verification) body(key string) (*body, error) {
 	if err := w.SetBoundary(boundary(key)); err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)
 	}
-	session, err := json.Marshal(v.Session)
-	if err != nil {
-		return nil, fmt.Errorf("writing the request: %w", err)
-	}
-	part, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="session"`}, "Content-Type": {"application/json"}})
-	if err == nil {
-		_, err = part.Write(session)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("writing the request: %w", err)
-	}
-	for _, f := range []struct {
-		name    string
-		picture *Picture
-	}{{"document_front", v.DocumentFront}, {"document_back", v.DocumentBack}, {"selfie", v.Selfie}} {
-		if f.picture == nil {
+	for _, p := range all {
+		header := textproto.MIMEHeader{"Content-Disposition": {fmt.Sprintf(`form-data; name="%s"`, p.name)}}
+		switch {
+		case p.picture != nil:
+			// The file's own name may be a person's: it stays here.
+			header.Set("Content-Disposition", fmt.Sprintf(`form-data; name="%s"; filename="%s"`, p.name, p.name))
+			header.Set("Content-Type", p.picture.mediaType)
+		case p.text == "":
 			continue
+		case p.kind != "":
+			header.Set("Content-Type", p.kind)
 		}
-		// The file's own name may be a person's: it stays here.
-		disposition := fmt.Sprintf(`form-data; name="%s"; filename="%s"`, f.name, f.name)
-		if _, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {disposition}, "Content-Type": {f.picture.mediaType}}); err != nil {
+		to, err := w.CreatePart(header)
+		if err == nil {
+			_, err = io.WriteString(to, p.text)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("writing the request: %w", err)
 		}
-		flush()
-		add(f.picture.r)
+		if p.picture != nil {
+			flush()
+			add(p.picture.r)
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)

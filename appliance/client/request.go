@@ -33,6 +33,7 @@ type request struct {
 	header http.Header
 	key    string // Idempotency-Key
 	body   *body  // nil where there is none
+	long   bool   // its answer may take longer than answerTimeout
 }
 
 // body can be read from the beginning as often as the request is sent.
@@ -110,7 +111,11 @@ func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {
 		req.Header.Set("Content-Type", r.body.contentType)
 		req.Body, req.ContentLength = io.NopCloser(r.body.open()), r.body.size
 	}
-	resp, err := c.http.Do(req)
+	caller := c.http
+	if r.long {
+		caller = c.long
+	}
+	resp, err := caller.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -62,6 +63,15 @@ func Compile(document []byte) (*Rules, error) {
 		r.rules = append(r.rules, c)
 	}
 	return r, nil
+}
+
+// Alone is the set for a verification without a gallery: without the rules that
+// look at what a search found, under another name.
+func (r *Rules) Alone() *Rules {
+	alone := *r
+	alone.id.Name += "-alone"
+	alone.rules = slices.DeleteFunc(slices.Clone(r.rules), func(c compiled) bool { return c.signal == Unique || c.signal == NotListed })
+	return &alone
 }
 
 // Version names the rule set and its contents.

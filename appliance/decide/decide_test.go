@@ -14,7 +14,7 @@ import (
 )
 
 var needed = []string{decide.Zone, decide.ZoneValid, decide.ZoneTrusted, decide.Dates, decide.Unexpired, decide.Portrait, decide.SelfieFace,
-	decide.SingleFace, decide.EyeDistance, decide.NoAttack, decide.Liveness, decide.PossibleFace, decide.Match}
+	decide.SingleFace, decide.EyeDistance, decide.NoAttack, decide.Liveness, decide.PossibleFace, decide.Match, decide.Unique, decide.NotListed}
 
 // scale are the thresholds and the value of a signal that a score looks at.
 var scale = map[string][2]float64{decide.NoAttack: {0.3, 0.98}, decide.Liveness: {0.5, 0.98}, decide.PossibleFace: {0.4, 0.7}, decide.Match: {0.5, 0.7}}
@@ -79,6 +79,9 @@ func TestDecide(t *testing.T) {
 		{"untrusted", map[string]engine.Status{decide.ZoneTrusted: engine.Failed}, decide.Review, decide.ZoneTrusted},
 		{"two faces", map[string]engine.Status{decide.SingleFace: engine.Failed}, decide.Review, decide.SingleFace},
 		{"a frame of another person", map[string]engine.Status{decide.SamePerson: engine.Failed}, decide.Rejected, decide.SamePerson},
+		{"a duplicate", map[string]engine.Status{decide.Unique: engine.Failed}, decide.Review, decide.Unique},
+		{"on the blocklist", map[string]engine.Status{decide.NotListed: engine.Failed}, decide.Review, decide.NotListed},
+		{"gallery not complete", map[string]engine.Status{decide.Unique: engine.Unavailable, decide.NotListed: engine.Unavailable}, decide.Review, decide.Unique},
 		{"frames not judged", map[string]engine.Status{decide.SamePerson: engine.Unavailable}, decide.Accepted, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -23,6 +23,8 @@ const (
 	SamePerson   = "selfie.frames_same_person"
 	PossibleFace = "face.possible_match"
 	Match        = "face.match"
+	Unique       = "face.unique"
+	NotListed    = "face.not_listed"
 )
 
 // documentQuality are the measures of a document's picture.
@@ -36,7 +38,7 @@ func documentQuality() []string {
 func known() []string {
 	names := append([]string{
 		Zone, ZoneValid, ZoneTrusted, Dates, Unexpired, Portrait, SelfieFace, SingleFace, EyeDistance, NoAttack, Liveness,
-		SamePerson, PossibleFace, Match,
+		SamePerson, PossibleFace, Match, Unique, NotListed,
 	}, documentQuality()...)
 	for _, n := range face.QualityNames() {
 		names = append(names, "selfie.quality."+n)

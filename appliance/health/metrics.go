@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
 	"gatehouse/cluster"
 	"gatehouse/store/keys"
@@ -33,6 +34,7 @@ type Sources struct {
 	Keys  *keys.Store
 	Jobs  *jobs.Pool
 	Disk  *Disk
+	Faces *identify.Keeper
 }
 
 // Metrics of one node.
@@ -79,6 +81,9 @@ func (m *Metrics) Read(s Sources) {
 		{"gatehouse_raft_leader", "Whether this node leads.", func() float64 { return truth(s.Node.Status().Role == "leader") }},
 		{"gatehouse_state_bytes", "Size of the state's file.", func() float64 { n, _ := s.State.Size(); return float64(n) }},
 		{"gatehouse_state_free_bytes", "Free pages in the state's file.", func() float64 { _, n := s.State.Size(); return float64(n) }},
+		{"gatehouse_gallery_ready", "Whether all face galleries are complete.", func() float64 { ok, _ := s.Faces.Ready(); return truth(ok) }},
+		{"gatehouse_gallery_templates", "Face templates in memory, of all tenants.", func() float64 { n, _ := s.Faces.Size(); return float64(n) }},
+		{"gatehouse_gallery_bytes", "Memory that they take.", func() float64 { _, n := s.Faces.Size(); return float64(n) }},
 		{"gatehouse_sealed", "Whether the node is sealed.", func() float64 { return truth(s.Keys.Sealed()) }},
 		{"gatehouse_disk_free_bytes", "Free space where the data lie.", func() float64 { free, _ := s.Disk.Space(); return float64(free) }},
 		{"gatehouse_disk_total_bytes", "Space where the data lie.", func() float64 { _, total := s.Disk.Space(); return float64(total) }},

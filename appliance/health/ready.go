@@ -44,7 +44,9 @@ func Ready(ctx context.Context, s Sources, e *engine.Engine) (bool, []Check) {
 		{"disk", !s.Disk.Full(), ""},
 		{"seal", !s.Keys.Sealed(), ""},
 		{"models", e != nil, ""},
+		{"gallery", true, ""},
 	}
+	checks[4].OK, checks[4].Detail = s.Faces.Ready()
 	if s.Disk.Full() {
 		free, _ := s.Disk.Space()
 		checks[1].Detail = fmt.Sprintf("%d MiB free: new evidence is refused", free>>20)

@@ -44,6 +44,9 @@ const (
 	NotSealed       Kind = "not-sealed"
 	DiskFull        Kind = "disk-full"
 	Unavailable     Kind = "unavailable"
+	GalleryLoading  Kind = "gallery-loading"
+	NoGraph         Kind = "no-graph"
+	Busy            Kind = "busy"
 	Damaged         Kind = "damaged"
 	Internal        Kind = "internal"
 )
@@ -83,6 +86,9 @@ var kinds = map[Kind]struct {
 	NotSealed:       {409, "The node is not sealed", "nothing to do"},
 	DiskFull:        {507, "The disk is full", "free space or add a disk; what is kept can be read"},
 	Unavailable:     {503, "The cluster cannot answer now", "repeat the request, with the same idempotency key"},
+	GalleryLoading:  {503, "The face gallery is being loaded", "wait as Retry-After says; /readyz tells how far it is"},
+	NoGraph:         {409, "The face gallery has no graph", "build it with 'gatehouse gallery rebuild --graph', or search with the exact engine"},
+	Busy:            {409, "Other work of this kind is under way", "wait for it: 'gatehouse gallery stats' tells how far it is"},
 	Damaged:         {500, "What is stored is damaged", "run 'gatehouse data check' and restore from a backup"},
 	Internal:        {500, "Something is wrong with the node", "look into its log for the request id"},
 }

@@ -21,6 +21,8 @@ import (
 type Detail struct {
 	Document *document.Document `json:"document"`
 	Face     *verify.Face       `json:"face"`
+	// Likeness is whom the face was like when it was decided.
+	Likeness *verify.Likeness `json:"likeness,omitempty"`
 }
 
 // decided makes the events of a verification (requirement 10.1): what was
@@ -47,6 +49,13 @@ func (s *Service) decided(c access.Caller, u *keys.Subject, row *command.Session
 	signals(face, r.Signals, decide.SelfieFace, decide.SingleFace, decide.EyeDistance, decide.SamePerson, decide.PossibleFace, decide.Match)
 	live := make(audit.LivenessProcess)
 	signals(live, r.Signals, decide.NoAttack, decide.Liveness)
+	looked := make(audit.DuplicateSearch)
+	signals(looked, r.Signals, decide.Unique, decide.NotListed)
+	if l := r.Likeness; l != nil {
+		for list, g := range map[string]*verify.Search{"subjects": &l.Subjects, "blocklist": &l.Blocklist} {
+			looked.Facts[list] = searched(g)
+		}
+	}
 	made := make(audit.DecisionMake)
 	made.PolicyVersion, made.Models = r.Rules, models
 	made.Facts["outcome"] = outcome
@@ -56,7 +65,13 @@ func (s *Service) decided(c access.Caller, u *keys.Subject, row *command.Session
 	for i, code := range reasons {
 		made.Facts["reason_"+strconv.Itoa(i+1)] = code
 	}
-	return []*command.Event{doc, face, live, made}, nil
+	all := []*command.Event{doc, face, live, looked, made}
+	if len(r.Template.Vector) > 0 {
+		enrolled := make(audit.TemplateEnrol)
+		enrolled.Models = []string{r.Template.Model}
+		all = append(all, enrolled)
+	}
+	return all, nil
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
+	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/problem"
 	"gatehouse/appliance/verify"
@@ -40,6 +41,7 @@ type Config struct {
 	Blobs   *blob.Store
 	Engine  *engine.Engine
 	Verify  *verify.Verifier
+	Faces   *identify.Keeper
 	Jobs    *jobs.Pool
 	Log     *slog.Logger
 	// Observe is told the time of each stage of a verification, in seconds.

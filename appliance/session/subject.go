@@ -87,6 +87,9 @@ func (s *Service) Subject(ctx context.Context, c access.Caller, subject string) 
 		return nil, err
 	}
 	u, row, err := s.subject(c.Tenant, subject)
+	if row != nil && row.Blocked != "" { // of an entry of the blocklist, not of a person who was verified
+		return nil, problem.New(problem.NotFound, "there is no such subject")
+	}
 	if row == nil || err != nil && row.ErasedNs == 0 {
 		return nil, err
 	}
@@ -126,6 +129,9 @@ func (s *Service) Erase(ctx context.Context, c access.Caller, subject, reason st
 	}
 	for _, one := range a.Sessions {
 		s.Jobs.Changed(one)
+	}
+	if err := s.Faces.Sync(c.Tenant); err != nil {
+		return nil, 0, err
 	}
 	removed, err := s.Discard(a.Blobs)
 	if err != nil {

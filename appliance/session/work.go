@@ -2,12 +2,10 @@ package session
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,10 +13,12 @@ import (
 
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
+	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/problem"
 	"gatehouse/appliance/verify"
 	"gatehouse/cluster"
+	"gatehouse/engine/face"
 	"gatehouse/engine/picture"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
@@ -141,27 +141,70 @@ func (s *Service) Work(ctx context.Context, j jobs.Job) error {
 		return s.later(err)
 	}
 	s.Observe("gather", time.Since(start).Seconds())
-	r, err := s.Verify.Verify(ctx, *in)
+	var found *identify.Found
+	m, err := s.Verify.Measure(ctx, *in, func(ctx context.Context, t face.Template) (_ *verify.Likeness, err error) {
+		if found, err = s.Faces.Identify(ctx, row.Tenant, row.Subject, t); err != nil {
+			return nil, err
+		}
+		return &found.Likeness, nil
+	})
 	var refused *verify.InputError
 	if errors.As(err, &refused) {
 		return s.later(s.giveBack(ctx, c, row, refused))
 	}
 	if err != nil {
-		return err
+		return s.later(err)
 	}
-	for stage, ms := range r.TimingsMS {
+	for stage, ms := range m.TimingsMS() {
 		s.Observe(stage, ms/1000)
 	}
 	start = time.Now()
 	defer func() { s.Observe("commit", time.Since(start).Seconds()) }()
-	return s.later(s.complete(ctx, c, row, r))
+	return s.later(s.decide(ctx, c, row, m, found))
 }
 
-// later says that a sealed node or a log that does not answer is no fault of the
+// decide has the decision agreed on, with all that were enrolled before it in
+// view. From the last look at the gallery until the face is in it no other
+// decision of the tenant is made: of two verifications of one new face the later
+// finds the earlier. Where somebody was enrolled beside the lane, as after a
+// change of leader, the state asks for another look.
+func (s *Service) decide(ctx context.Context, c access.Caller, row *command.Session, m *verify.Measured, found *identify.Found) error {
+	if found == nil { // no face
+		r, err := m.Decide(ctx, nil)
+		if err != nil {
+			return err
+		}
+		return ignoreStale(s.complete(ctx, c, row, r, 0))
+	}
+	leave, err := s.Faces.Lane(row.Tenant)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for {
+		if found, err = s.Faces.Again(ctx, row.Tenant, row.Subject, m.Template(), found); err != nil {
+			return err
+		}
+		r, err := m.Decide(ctx, &found.Likeness)
+		if err != nil {
+			return err
+		}
+		err = s.complete(ctx, c, row, r, found.Searched)
+		if r := (act.Refused{}); errors.As(err, &r) && r.Refusal == state.SearchAgain && ctx.Err() == nil {
+			continue // each time somebody else was decided
+		}
+		if err != nil {
+			return ignoreStale(err)
+		}
+		return s.Faces.Sync(row.Tenant)
+	}
+}
+
+// later says that a sealed node, a gallery that is still loaded or a log that does not answer is no fault of the
 // job, and that nobody waits for one whose person was erased meanwhile.
 func (s *Service) later(err error) error {
 	switch {
-	case errors.Is(err, keys.ErrSealed):
+	case errors.Is(err, keys.ErrSealed), errors.Is(err, identify.ErrLoading):
 		return fmt.Errorf("%w: %w", jobs.ErrLater, err)
 	case errors.Is(err, cluster.ErrUnavailable):
 		// It may have been agreed on. Where it was not, Reconcile finds it.
@@ -279,13 +322,13 @@ func ignoreStale(err error) error {
 }
 
 // complete has the decision agreed on, with everything that it rests on.
-func (s *Service) complete(ctx context.Context, c access.Caller, row *command.Session, r *verify.Result) error {
+func (s *Service) complete(ctx context.Context, c access.Caller, row *command.Session, r *verify.Result, searched uint64) error {
 	u, _, err := s.subject(row.Tenant, row.Subject)
 	if err != nil {
 		return err
 	}
 	d := Decision{Outcome: outcome(r.Decision), Score: r.Score, Reasons: []Reason{}, Signals: r.Signals, Rules: r.Rules, Models: r.Models, TimingsMS: r.TimingsMS}
-	p := &command.Complete{Session: row.Id, Attempt: row.Attempt, Outcome: d.Outcome, Result: &command.Result{Session: row.Id, Rules: r.Rules}}
+	p := &command.Complete{Session: row.Id, Attempt: row.Attempt, Outcome: d.Outcome, Searched: searched, Result: &command.Result{Session: row.Id, Rules: r.Rules}}
 	for _, reason := range r.Reasons {
 		d.Reasons = append(d.Reasons, Reason{reason.Rule, reason.Signal, outcome(reason.Outcome), reason.Text})
 		p.Reasons = append(p.Reasons, reason.Code)
@@ -293,12 +336,12 @@ func (s *Service) complete(ctx context.Context, c access.Caller, row *command.Se
 	if p.Result.Summary, err = sealJSON(u, place("results", "summary", row.Id), d); err != nil {
 		return err
 	}
-	if p.Result.Detail, err = sealJSON(u, place("results", "detail", row.Id), Detail{r.Document, &r.Face}); err != nil {
+	if p.Result.Detail, err = sealJSON(u, place("results", "detail", row.Id), Detail{r.Document, &r.Face, r.Likeness}); err != nil {
 		return err
 	}
 	if len(r.Template.Vector) > 0 {
 		p.Template = &command.Template{Session: row.Id, Model: r.Template.Model}
-		if p.Template.Sealed, err = u.Seal(place("templates", r.Template.Model, row.Id), floats(r.Template.Vector)); err != nil {
+		if p.Template.Sealed, err = u.Seal(identify.Place(r.Template.Model, row.Id), identify.Bytes(r.Template.Vector)); err != nil {
 			return err
 		}
 	}
@@ -307,7 +350,7 @@ func (s *Service) complete(ctx context.Context, c access.Caller, row *command.Se
 		return err
 	}
 	_, err = s.Propose(ctx, c, command.Type_COMPLETE, p, nil, events...)
-	return ignoreStale(err)
+	return err
 }
 
 func sealJSON(u *keys.Subject, at keys.Place, v any) ([]byte, error) {
@@ -316,12 +359,4 @@ func sealJSON(u *keys.Subject, at keys.Place, v any) ([]byte, error) {
 		return nil, err
 	}
 	return u.Seal(at, b)
-}
-
-func floats(v []float32) []byte {
-	b := make([]byte, 0, 4*len(v))
-	for _, f := range v {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
-	}
-	return b
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"gatehouse/appliance/decide"
 	"gatehouse/engine"
@@ -11,8 +12,8 @@ import (
 	"gatehouse/engine/pack"
 )
 
-func (w *work) result(ctx context.Context) (*Result, error) {
-	r := &Result{
+func (w *work) measured() *Measured {
+	r := Result{
 		Document: w.document, TimingsMS: w.clock.milliseconds(), Models: w.models(),
 		Face: Face{Comparison: w.comparison, Faces: w.faces, Quality: w.quality, Liveness: w.liveness},
 	}
@@ -23,12 +24,31 @@ func (w *work) result(ctx context.Context) (*Result, error) {
 		r.Face.Selfie, r.Template = &w.selfie.face, w.selfie.template
 	}
 	r.Signals = w.signals(r.TimingsMS)
-	d, err := w.v.rules.Decide(ctx, r.Signals)
+	return &Measured{w, r, w.likeness}
+}
+
+// Decide by the rules, with whom the face is like: at the end, as others may
+// have been enrolled since the gallery was asked. Nothing measured is changed,
+// so it may be asked again.
+func (m *Measured) Decide(ctx context.Context, l *Likeness) (*Result, error) {
+	r, w := m.result, m.work
+	r.Likeness = l
+	r.Signals = slices.Clone(r.Signals)
+	if w.identify != nil {
+		added := &list{r.Signals}
+		added.likeness(l, r.TimingsMS["search"])
+		r.Signals = added.signals
+	}
+	rules := w.v.alone
+	if w.identify != nil {
+		rules = w.v.rules
+	}
+	d, err := rules.Decide(ctx, r.Signals)
 	if err != nil {
 		return nil, err
 	}
 	r.Decision, r.Reasons, r.Score, r.Rules = d.Outcome, d.Reasons, d.Score, d.RuleSet.String()
-	return r, nil
+	return &r, nil
 }
 
 func (w *work) models() []Model {

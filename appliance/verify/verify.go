@@ -48,13 +48,16 @@ type Evidence struct {
 
 // Result of a verification.
 type Result struct {
-	Decision  decide.Outcome     `json:"decision"`
-	Reasons   []decide.Reason    `json:"reasons"`
-	Score     *float64           `json:"score"` // 0..100; nil where nothing was measured
-	Rules     string             `json:"rules"` // that decided: name, version, hash
-	Signals   []engine.Signal    `json:"signals"`
-	Document  *document.Document `json:"document"`
-	Face      Face               `json:"face"`
+	Decision decide.Outcome     `json:"decision"`
+	Reasons  []decide.Reason    `json:"reasons"`
+	Score    *float64           `json:"score"` // 0..100; nil where nothing was measured
+	Rules    string             `json:"rules"` // that decided: name, version, hash
+	Signals  []engine.Signal    `json:"signals"`
+	Document *document.Document `json:"document"`
+	Face     Face               `json:"face"`
+	// Likeness is whom the face is like; nil where there was no gallery to ask,
+	// or no face.
+	Likeness  *Likeness          `json:"likeness,omitempty"`
 	TimingsMS map[string]float64 `json:"timings_ms"`
 	Models    []Model            `json:"models"`
 	// Template of the selfie's face, for enrolment; empty where there was none.
@@ -82,6 +85,7 @@ type Model struct {
 type Verifier struct {
 	engine *engine.Engine
 	rules  *decide.Rules
+	alone  *decide.Rules // without a gallery
 	now    func() time.Time
 	// places bounds the verifications under way: one more than the engine has
 	// workers keeps the cores busy while one begins and another ends; more
@@ -92,13 +96,41 @@ type Verifier struct {
 // New makes a verifier that decides by rules; now gives the day that documents
 // are judged by.
 func New(e *engine.Engine, rules *decide.Rules, now func() time.Time) *Verifier {
-	return &Verifier{e, rules, now, make(chan struct{}, e.Workers()+1)}
+	return &Verifier{e, rules, rules.Alone(), now, make(chan struct{}, e.Workers()+1)}
 }
 
-// Verify runs one verification, after those that came before. Errors:
-// *InputError for a picture that cannot be read, ctx's, the rules', or the
-// engine's.
+// Verify runs one verification without a gallery, after those that came before.
+// Errors: *InputError for a picture that cannot be read, ctx's, the rules', or
+// the engine's.
 func (v *Verifier) Verify(ctx context.Context, in Evidence) (*Result, error) {
+	m, err := v.Measure(ctx, in, nil)
+	if err != nil {
+		return nil, err
+	}
+	return m.Decide(ctx, nil)
+}
+
+// Identify asks a gallery whom a face is like.
+type Identify func(context.Context, face.Template) (*Likeness, error)
+
+// Measured is a verification of which everything is known but the decision.
+type Measured struct {
+	work   *work
+	result Result
+	// Likeness that identify gave; nil where there is none.
+	Likeness *Likeness
+}
+
+// TimingsMS of the stages so far.
+func (m *Measured) TimingsMS() map[string]float64 { return m.result.TimingsMS }
+
+// Template of the selfie's face; without a vector where there is none.
+func (m *Measured) Template() face.Template { return m.result.Template }
+
+// Measure looks at the evidence, and asks the gallery as soon as the selfie's
+// template is made, while the document is still being read. Errors: as Verify,
+// and identify's.
+func (v *Verifier) Measure(ctx context.Context, in Evidence, identify Identify) (*Measured, error) {
 	select {
 	case v.places <- struct{}{}:
 		defer func() { <-v.places }()
@@ -107,7 +139,7 @@ func (v *Verifier) Verify(ctx context.Context, in Evidence) (*Result, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := &work{v: v, clock: newStopwatch()}
+	w := &work{v: v, clock: newStopwatch(), identify: identify}
 	var sides sync.WaitGroup
 	errs := make([]error, 2)
 	for i, side := range []func(context.Context, Evidence) error{w.documentSide, w.selfieSide} {
@@ -124,7 +156,7 @@ func (v *Verifier) Verify(ctx context.Context, in Evidence) (*Result, error) {
 	if err := w.compare(); err != nil {
 		return nil, err
 	}
-	return w.result(ctx)
+	return w.measured(), nil
 }
 
 // firstCause prefers an error to the cancellation that it led to.
@@ -157,6 +189,9 @@ type work struct {
 	frames   int
 
 	comparison *face.Comparison
+
+	identify Identify
+	likeness *Likeness
 }
 
 // person is a face with its template.
@@ -247,6 +282,9 @@ func (w *work) selfieSide(ctx context.Context, in Evidence) error {
 		return err
 	}
 	faces := w.v.engine.Faces
+	if err := w.search(ctx); err != nil {
+		return err
+	}
 	done := w.clock.time("quality")
 	if w.quality, err = faces.Quality(ctx, p, &w.selfie.face); err != nil {
 		return err
@@ -259,6 +297,16 @@ func (w *work) selfieSide(ctx context.Context, in Evidence) error {
 	}
 	w.liveness = &l
 	return w.fuse(ctx, in.Frames)
+}
+
+// search asks the gallery whom the face is like.
+func (w *work) search(ctx context.Context) (err error) {
+	if w.identify == nil {
+		return nil
+	}
+	defer w.clock.time("search")()
+	w.likeness, err = w.identify(ctx, w.selfie.template)
+	return err
 }
 
 // subject finds the face of the selfie, if there is one.

@@ -25,6 +25,7 @@ type evaluation struct {
 	data    string
 	fresh   bool
 	verbose bool
+	crops   *templates // of LFW, once they are made
 }
 
 // part measures one thing on one folder of the data.
@@ -40,6 +41,7 @@ func parts() []part {
 		{"faces", alignedDir, nil, (*evaluation).templateVectors},
 		{"faces", framesDir, nil, (*evaluation).frameVectors},
 		{"faces", alignedDir, lfwFigures(), (*evaluation).lfw},
+		{"faces", alignedDir, openSetFigures(), (*evaluation).oneAmongMany},
 		{"faces", framesDir, frameFigures(), (*evaluation).frames},
 		{"mrz", linesDir, nil, (*evaluation).lineVectors},
 		{"mrz", photographsDir, nil, (*evaluation).photographVectors},

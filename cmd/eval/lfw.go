@@ -41,6 +41,7 @@ func (e *evaluation) lfw(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.crops = t // the open set comes after
 	pairs, err := e.view2(t)
 	if err != nil {
 		return err

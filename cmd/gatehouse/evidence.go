@@ -69,8 +69,9 @@ Example:
 		{
 			name: "session result", args: "SESSION --purpose WHY", online: true, summary: "what was read from the document and seen of the person",
 			manual: `
-Prints personal data. The reading and its purpose are in the audit log before
-the answer leaves the node.
+Prints personal data: what was read from the document, the faces, and whom the
+face was like when it was decided. The reading and its purpose are in the audit
+log before the answer leaves the node.
 
 Example:
   gatehouse session result ses_06c2t0e6o1qk5f3b2a1s9d8f7g --purpose verification --json`,
@@ -175,6 +176,11 @@ func describeResult(r *api.Result) string {
 	leaves(&w, "", r.Document)
 	w.WriteString("\nFace:\n")
 	leaves(&w, "", r.Face)
+	if r.Likeness != nil {
+		w.WriteString("\nLikeness, when it was decided:\n")
+		describeMatches(&w, "Subjects", r.Likeness.Subjects)
+		describeMatches(&w, "Blocklist", r.Likeness.Blocklist)
+	}
 	return w.String()
 }
 

@@ -54,8 +54,10 @@ func groups() []group {
 		{"On this machine", slices.Concat([]command{verifyCommand()}, faceCommands(), []command{documentCommand()}, modelCommands(), []command{specimenCommand()})},
 		{"A node", slices.Concat([]command{runCommand()}, dataCommands())},
 		{"Verification by a node", slices.Concat(sessionCommands(), evidenceCommands(), subjectCommands())},
+		{"Face galleries of a node", slices.Concat(galleryCommands(), blocklistCommands())},
 		{"Audit log of a node", auditCommands()},
 		{"Administration of a node", slices.Concat([]command{setupCommand(), statusCommand()}, tenantCommands(), clientCommands(), sealCommands())},
+		{"Measurements on this machine", benchCommands()},
 		{"About this program", []command{versionCommand(), licencesCommand()}},
 	}
 }

@@ -125,6 +125,9 @@ func (w *walker) look(p *probe, q *Query, effort int) bool {
 			continue
 		}
 		inSight++
+		if q.Skip != nil && q.Skip(s.numbers[row]) {
+			continue
+		}
 		// Half the width of the bounds; what float32 lost of the similarity
 		// itself is far less than the slack in it.
 		_, e := p.between(zero*a.sum, s.scales[row], s.fine[row])

@@ -240,6 +240,9 @@ func (w *worker) collect(t task, target, at, width, first, blocks int) {
 			if high < floor || row < t.from || row >= t.to || !s.alive(row) || s.numbers[row] <= q.query.Since {
 				continue
 			}
+			if q.query.Skip != nil && q.query.Skip(s.numbers[row]) {
+				continue
+			}
 			w.hits[target] = append(w.hits[target], hit{s, uint32(row), high})
 			if least, full := heap.add(cut(low), q.query.K); full && least > floor {
 				floor = least

@@ -23,10 +23,13 @@ const MaxK = 1024
 
 // Query says what a search is for.
 type Query struct {
-	K      int     // most candidates, 1 to MaxK
-	Min    float64 // least similarity, -1 to 1
-	Since  uint64  // only templates with a number above
-	Engine Engine  // empty: Exact
+	K     int     // most candidates, 1 to MaxK
+	Min   float64 // least similarity, -1 to 1
+	Since uint64  // only templates with a number above
+	// Skip templates, by their numbers; nil: none. Asked of the few rows that
+	// may be candidates, by several goroutines.
+	Skip   func(number uint64) bool
+	Engine Engine // empty: Exact
 	// Effort of the graph: how many of the nearest it keeps in sight, K to
 	// 4,096; 0: DefaultEffort.
 	Effort int
@@ -104,6 +107,9 @@ func settle(p *probe, q *Query, hits []hit) (best found, gone bool) {
 	for _, h := range hits {
 		similarity := dot(h.segment.row(int(h.row)), p.vector)
 		number := h.segment.numbers[h.row]
+		if q.Skip != nil && q.Skip(number) { // the exact engine has asked before
+			continue
+		}
 		if !h.segment.alive(int(h.row)) {
 			gone = true
 			continue

@@ -75,6 +75,9 @@ const (
 	FaceProcess Action = "face.process"
 	FaceSearch  Action = "face.search"
 
+	GalleryRebuild Action = "gallery.rebuild"
+	GalleryVerify  Action = "gallery.verify"
+
 	KeyCertificateIssue  Action = "key.certificate.issue"
 	KeyCertificateRevoke Action = "key.certificate.revoke"
 	KeyCreate            Action = "key.create"
@@ -236,6 +239,8 @@ var meanings = []meaning{
 	{FaceCompare, "two faces were compared outside a verification"},
 	{FaceProcess, "faces were compared in a verification"},
 	{FaceSearch, "enrolled faces were searched outside a verification"},
+	{GalleryRebuild, "a tenant's face galleries were rebuilt, or their graph built"},
+	{GalleryVerify, "a tenant's face galleries were compared with its templates"},
 	{KeyCertificateIssue, "a certificate was issued"},
 	{KeyCertificateRevoke, "a certificate was revoked"},
 	{KeyCreate, "a key was created"},

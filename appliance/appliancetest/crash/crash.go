@@ -106,7 +106,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 }
 
 func (r *run) newLog(name api.Log, stream uint64) *log {
-	return &log{name: name, report: r.report, events: map[event]int{}, random: rand.New(rand.NewPCG(r.Seed, stream))}
+	return &log{name: name, report: r.report, events: map[event]int{}, faces: map[string]bool{}, random: rand.New(rand.NewPCG(r.Seed, stream))}
 }
 
 func (r *run) run(ctx context.Context) error {

@@ -31,6 +31,7 @@ type log struct {
 	heads  []*audit.Checkpoint
 	mono   audit.Time
 	events map[event]int
+	faces  map[string]bool // subjects who have one on file
 	random *rand.Rand
 }
 
@@ -130,6 +131,7 @@ func (l *log) page(ctx context.Context, n *client.Client, to int64) error {
 		l.hashes = append(l.hashes, more...)
 		l.size, l.mono = l.size+1, leaf.TSMono
 		l.events[event{leaf.Action, leaf.Object.ID}]++
+		l.face(leaf)
 	}
 	return nil
 }

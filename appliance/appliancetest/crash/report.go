@@ -15,6 +15,7 @@ const (
 	Twice  Kind = "twice"  // one idempotency key, more than one effect
 	Fork   Kind = "fork"   // an audit log that does not extend itself, or lacks an event
 	Damage Kind = "damage" // what 'data check' or the node itself found
+	Missed Kind = "missed" // a face on file that a later decision did not find
 )
 
 // Broken is one promise that was not kept.
@@ -34,6 +35,7 @@ type Report struct {
 	Evidence    int
 	Decisions   int
 	Erasures    int
+	Duplicates  int // decisions that found the face under another name
 	Checkpoints int
 	Leaves      int64 // of both logs, read and hashed
 	Reads       int   // of pictures, compared byte for byte
@@ -47,6 +49,12 @@ func (r *Report) broken(k Kind, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Broken = append(r.Broken, Broken{k, r.Kills, fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) duplicate() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Duplicates++
 }
 
 func (r *Report) read() {
