@@ -13,7 +13,7 @@ SOURCES      = $(shell find . -name '*.go' -not -name '*_test.go' -not -path './
 
 OAPI        := github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 
-.PHONY: run test deps assets generate lint fuzz eval bench chaos clean
+.PHONY: run test deps assets generate lint fuzz eval bench bench-gallery chaos clean
 
 run: gatehouse
 	@sh cmd/run.sh
@@ -68,6 +68,10 @@ eval: gatehouse
 bench: gatehouse
 	go run ./cmd/eval speed
 	go run ./cmd/eval service
+
+# The 1:N search beside FAISS, hnswlib and usearch, at 100,000 and 1,000,000 faces.
+bench-gallery: gatehouse
+	go run ./cmd/eval gallery
 
 # Kills the node at random moments, hundreds of times.
 chaos: gatehouse

@@ -25,6 +25,7 @@ const usage = `Usage: go run ./cmd/eval COMMAND [flags]
   accuracy   measure on the evaluation data; skipped where that is absent
   speed      measure time and memory, on pictures that it makes itself
   service    measure the built program as a node, on a disk
+  gallery    search for faces beside other programs; takes 7 GB of disk
   peers      read the same passports with other programs
 
 Run it at the root of the repository, after make assets. Tables come first, then
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fs.SetOutput(to)
 		fs.PrintDefaults()
 	}
-	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers, "service": service}
+	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers, "service": service, "gallery": gallerySearch}
 	if len(args) > 0 && strings.Trim(args[0], "-") == "help" {
 		help(out)
 		return 0
@@ -103,17 +104,21 @@ type flags struct {
 	verbose bool
 	binary  string
 	quick   bool
+	rows    int
+	long    bool
 }
 
 func (f *flags) set() *flag.FlagSet {
 	fs := flag.NewFlagSet("eval", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&f.data, "data", "../shared/data", "`DIR` with the evaluation data (accuracy, peers)")
-	fs.StringVar(&f.only, "only", "", "this `PART` alone: of accuracy faces, mrz or liveness; of service api, writes, uploads or start")
+	fs.StringVar(&f.only, "only", "", "this `PART` alone: of accuracy faces, mrz or liveness; of service api, writes, uploads or start; of gallery exact, graph or ready")
 	fs.StringVar(&f.doc, "doc", "", "write the tables of accuracy to this Markdown `FILE` too")
 	fs.BoolVar(&f.fresh, "fresh", false, "make all templates anew instead of using the kept ones")
 	fs.BoolVar(&f.verbose, "verbose", false, "print every misread line beside its truth")
 	fs.StringVar(&f.binary, "binary", "./gatehouse", "the built `FILE` that is measured (speed, service)")
-	fs.BoolVar(&f.quick, "quick", false, "a shorter run, whose figures vary more (service)")
+	fs.BoolVar(&f.quick, "quick", false, "a shorter run, whose figures vary more (service, gallery)")
+	fs.IntVar(&f.rows, "rows", 0, "search `N` rows instead of 100,000 and then 1,000,000 (gallery)")
+	fs.BoolVar(&f.long, "long", false, "other dimensions and the graph at 1,000,000 rows too: hours (gallery)")
 	return fs
 }

@@ -135,8 +135,11 @@ func pictureOf(b []byte) (*client.Picture, error) {
 	return client.NewPicture(bytes.NewReader(b), int64(len(b)))
 }
 
+// sessionRequest names the person: all pictures are of one, who must not be
+// found under other names.
 func sessionRequest() api.SessionRequest {
-	return api.SessionRequest{Kind: api.SessionRequestKindIdentity,
+	person := "specimen"
+	return api.SessionRequest{Kind: api.SessionRequestKindIdentity, SubjectRef: &person,
 		Consent: api.Consent{TextVersion: "2026-03", GivenAt: time.Now().UTC().Truncate(time.Second), Channel: api.ConsentChannelBranch}}
 }
 
