@@ -33,15 +33,17 @@ if [ -n "$code" ]; then
 	./gatehouse client create --name 'compliance' --role compliance --role auditor --out "$dir/compliance.json" --force
 fi
 
+# A face that is on file under another name is a duplicate: each has a name.
 verify() {
-	./gatehouse session verify --profile "$dir/branch.json" --document "$dir/passport.jpg" --selfie "$1" --consent-text 2026-03 --consent-channel branch --wait 30s
+	printf '%s\n' "$2" >"$dir/person"
+	./gatehouse session verify --profile "$dir/branch.json" --document "$dir/passport.jpg" --selfie "$1" --subject-ref-file "$dir/person" --consent-text 2026-03 --consent-channel branch --wait 30s
 }
 echo
 echo '--- the holder of the passport'
-verify "$samples/obama2.jpg"
+verify "$samples/obama2.jpg" 'customer 1'
 echo
 echo '--- somebody else with it'
-verify "$samples/biden.jpg" | sed -n '1,12p'
+verify "$samples/biden.jpg" 'customer 2' | sed -n '1,12p'
 echo
 echo '--- the audit log'
 ./gatehouse audit tail --profile "$dir/compliance.json" --from -12

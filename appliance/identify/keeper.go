@@ -143,7 +143,10 @@ func (k *Keeper) Load() {
 		start := time.Now()
 		n, err := k.all(ctx)
 		k.mu.Lock()
-		k.loading, k.trouble, k.ready = nil, err, err == nil && ctx.Err() == nil // Drop has cancelled
+		k.loading, k.ready = nil, err == nil && ctx.Err() == nil
+		if ctx.Err() == nil { // else Drop has ended it
+			k.trouble = err
+		}
 		k.mu.Unlock()
 		switch {
 		case ctx.Err() != nil || errors.Is(err, keys.ErrSealed):
@@ -321,7 +324,10 @@ func (k *Keeper) tend(ctx context.Context, t *tenant) error {
 	if err := k.sync(t); err != nil {
 		return err
 	}
-	for _, g := range t.lists {
+	t.mu.Lock()
+	lists := t.lists
+	t.mu.Unlock()
+	for _, g := range lists {
 		if err := g.Compact(); err != nil {
 			return err
 		}

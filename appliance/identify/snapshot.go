@@ -36,16 +36,16 @@ const temporary = ".new"
 // due says whether it is time for a snapshot, worth whether a stop should write
 // one.
 func (k *Keeper) due(t *tenant) bool {
-	n := t.lists[subjects].Len() + t.lists[blocklist].Len()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	n := t.lists[subjects].Len() + t.lists[blocklist].Len()
 	return time.Since(t.saved) >= saveEvery && (t.changes >= max(dueChanges, n/duePart) || t.stale && n >= dueChanges)
 }
 
 func (k *Keeper) worth(t *tenant) bool {
-	n := t.lists[subjects].Len() + t.lists[blocklist].Len()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	n := t.lists[subjects].Len() + t.lists[blocklist].Len()
 	return t.changes >= worthChanges || t.stale && n >= worthChanges
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // firstStarts: once at each step of a start, and as often at random moments.
-const firstStarts = 36
+const firstStarts = 38
 
 // scenarios runs them all, the short ones first.
 func (s *settings) scenarios(ctx context.Context, f *figures) error {
@@ -33,12 +33,13 @@ func (s *settings) scenarios(ctx context.Context, f *figures) error {
 	if !s.told("load", r, err) {
 		return err
 	}
-	fmt.Printf("acknowledged: %d sessions, %d pictures, %d decisions, %d erasures; %d pictures read back, %d leaves hashed, %d checkpoints held against them\n",
-		r.Sessions, r.Evidence, r.Decisions, r.Erasures, r.Reads, r.Leaves, r.Checkpoints)
+	fmt.Printf("acknowledged: %d sessions, %d pictures, %d decisions, %d of which found the face under another name, %d erasures; %d pictures read back, %d leaves hashed, %d checkpoints held against them\n",
+		r.Sessions, r.Evidence, r.Decisions, r.Duplicates, r.Erasures, r.Reads, r.Leaves, r.Checkpoints)
 	f.goal("crash_kills", float64(r.Kills), "kills", ">=", 200)
 	f.goal("crash_acknowledged_lost", float64(r.Count(crash.Lost)), "promises", "<=", 0)
 	f.goal("crash_decided_twice", float64(r.Count(crash.Twice)), "keys", "<=", 0)
 	f.goal("crash_forks", float64(r.Count(crash.Fork)), "logs", "<=", 0)
+	f.goal("crash_duplicates_missed", float64(r.Count(crash.Missed)), "faces", "<=", 0)
 	f.goal("crash_check_findings", float64(r.Count(crash.Damage)), "findings", "<=", 0)
 	f.info("crash_restart_p50", seconds(r.Restart(0.5)), "s")
 	f.info("crash_restart_p99", seconds(r.Restart(0.99)), "s")

@@ -147,8 +147,9 @@ func TestJobsOutliveTheSeal(t *testing.T) {
 	s.enrol(t, "branch", "operator")
 	const jobs = 6 // about half a second of one core each
 	var ids []string
+	person := s.secretFile(t, "reference", "customer 1") // one of them: no duplicates
 	for range jobs {
-		made := does[shownSession](t, s, "branch", append([]string{"session", "create"}, consent...)...)
+		made := does[shownSession](t, s, "branch", append([]string{"session", "create", "--subject-ref-file", person}, consent...)...)
 		ids = append(ids, made.ID)
 		for slot, file := range map[string]string{"document_front": passport, "selfie": obama2} {
 			if o := s.as(t, "branch", "session", "put", made.ID, slot, file); o.code != 0 {

@@ -28,7 +28,7 @@ func (r *run) check(ctx context.Context, all bool) error {
 		parts.Go(func() { errs[i] = w.check(ctx, listed, all) })
 	}
 	parts.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, r.gallery(ctx))...); err != nil {
 		return err
 	}
 	var heads [][]byte

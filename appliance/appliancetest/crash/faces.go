@@ -1,7 +1,13 @@
 package crash
 
 import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
 	"gatehouse/appliance/api"
+	"gatehouse/appliance/client"
 	"gatehouse/store/audit"
 )
 
@@ -27,5 +33,21 @@ func (l *log) face(leaf *audit.Leaf) {
 		l.faces[leaf.SubjectRef] = true
 	case audit.SubjectEraseRestrict:
 		delete(l.faces, leaf.SubjectRef)
+	}
+}
+
+// gallery has the node compare its galleries with the templates that it keeps,
+// as soon as they are loaded.
+func (r *run) gallery(ctx context.Context) error {
+	for {
+		found, err := r.workers[0].client.VerifyGallery(ctx, "")
+		if p := (*client.Problem)(nil); errors.As(err, &p) && p.Status == http.StatusServiceUnavailable && ctx.Err() == nil {
+			pause(ctx, max(p.RetryAfter, 10*time.Millisecond))
+			continue
+		}
+		if err == nil && !found.Ok {
+			r.report.broken(Damage, "of %d templates %d are missing in the gallery, %d differ, and it has %d more", found.Templates, found.Missing, found.Different, found.Extra)
+		}
+		return err
 	}
 }
