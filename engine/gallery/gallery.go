@@ -37,6 +37,7 @@ type Gallery struct {
 
 	view  atomic.Pointer[view]
 	queue queue
+	spare sync.Pool // of *scratch
 	graph atomic.Pointer[graph]
 
 	mu     sync.Mutex // of those who change

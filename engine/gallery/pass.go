@@ -12,6 +12,15 @@ import (
 // probes after four go over them.
 const piece = 256 << 10
 
+// firstPiece is the size of the first task, in blocks; each after it is twice as
+// large, up to a piece. Of the first rows all may belong to an answer: they raise
+// the floor for those that follow.
+const firstPiece = 8
+
+// workerShare is how many bytes of the sketch are worth another core: reading
+// them takes about as long as it takes a sleeping one to begin, some 100 µs.
+const workerShare = 4 << 20
+
 // task is a part of the rows that a pass compares.
 type task struct {
 	segment  *segment
@@ -28,6 +37,7 @@ type hit struct {
 // target is one probe of a pass.
 type target struct {
 	*probe
+	lines []int8 // of this probe alone
 	query *Query
 	ctx   func() error
 	// floor is the least similarity that still matters, as float32 bits: Min,
@@ -71,7 +81,7 @@ func (g *Gallery) once(batch []*search) (again []*search) {
 	for _, s := range batch {
 		since = min(since, s.query.Since)
 		for _, p := range s.probes {
-			t := &target{probe: p, query: &s.query, ctx: s.ctx.Err}
+			t := &target{probe: p, lines: lines(g.shape, p), query: &s.query, ctx: s.ctx.Err}
 			t.floor.Store(math.Float32bits(lowest(s.query.Min)))
 			targets = append(targets, t)
 		}
@@ -109,7 +119,7 @@ func lowest(least float64) float32 {
 
 // tasks cuts the rows with numbers above since into pieces.
 func (v *view) tasks(sh shape, since uint64) []task {
-	step := max(1, piece/sh.block()) * lanes
+	step, most := firstPiece*lanes, max(1, piece/sh.block())*lanes
 	var all []task
 	for _, s := range v.segments {
 		n := s.len()
@@ -121,9 +131,10 @@ func (v *view) tasks(sh shape, since uint64) []task {
 			from = s.find(since + 1)
 		}
 		for from < n {
+			step = min(step, most)
 			to := min(n, from/lanes*lanes+step)
 			all = append(all, task{s, from, to})
-			from = to
+			from, step = to, 2*step
 		}
 	}
 	return all
@@ -132,12 +143,22 @@ func (v *view) tasks(sh shape, since uint64) []task {
 // sweep has all tasks done by up to Workers goroutines.
 func (g *Gallery) sweep(tasks []task, targets []*target) []*worker {
 	var next atomic.Int64
-	workers := make([]*worker, max(1, min(g.Workers, len(tasks))))
+	rows := 0
+	for _, t := range tasks {
+		rows += t.to - t.from
+	}
+	workers := make([]*worker, max(1, min(g.Workers, rows/lanes*g.block()/workerShare+1)))
+	groups := g.groups(targets)
 	var group sync.WaitGroup
 	for i := range workers {
-		w := newWorker(g, targets)
+		w := &worker{Gallery: g, targets: targets, groups: groups, heaps: make([]lows, len(targets)), hits: make([][]hit, len(targets))}
 		workers[i] = w
 		work := func() {
+			w.scratch, _ = g.spare.Get().(*scratch)
+			if w.scratch == nil {
+				w.scratch = newScratch(g.shape)
+			}
+			defer g.spare.Put(w.scratch)
 			for {
 				n := int(next.Add(1)) - 1
 				if n >= len(tasks) || w.abandoned() {
@@ -156,34 +177,44 @@ func (g *Gallery) sweep(tasks []task, targets []*target) []*worker {
 	return workers
 }
 
+// groups are the lines of the probes as the kernels take them: by four, a single
+// one by itself.
+func (g *Gallery) groups(targets []*target) [][]int8 {
+	var all [][]int8
+	for i := 0; i < len(targets); i += tile {
+		if len(targets)-i == 1 {
+			all = append(all, targets[i].lines)
+			break
+		}
+		four := make([]*probe, tile)
+		for j := range four {
+			four[j] = targets[min(i+j, len(targets)-1)].probe
+		}
+		all = append(all, lines(g.shape, four...))
+	}
+	return all
+}
+
 // worker goes over rows for all targets of a pass.
 type worker struct {
 	*Gallery
+	*scratch
 	targets []*target
+	groups  [][]int8
 	heaps   []lows
 	hits    [][]hit
-	lines   [][]int8 // of one probe or of four, by the first
-	alone   [][]int8 // of each probe
-	bounds  []bound
-	masks   []uint16
-	sums    []int32
 }
 
-func newWorker(g *Gallery, targets []*target) *worker {
-	blocks := max(1, piece/g.block())
-	w := &worker{Gallery: g, targets: targets, heaps: make([]lows, len(targets)), hits: make([][]hit, len(targets)),
-		bounds: make([]bound, tile), masks: make([]uint16, tile*blocks), sums: make([]int32, tile*blocks*lanes)}
-	for i := 0; i < len(targets); i += w.width(i) {
-		group := make([]*probe, w.width(i))
-		for j := range group {
-			group[j] = targets[min(i+j, len(targets)-1)].probe
-		}
-		w.lines = append(w.lines, lines(g.shape, group...))
-	}
-	for _, t := range targets {
-		w.alone = append(w.alone, lines(g.shape, t.probe))
-	}
-	return w
+// scratch is what a kernel writes for one piece.
+type scratch struct {
+	bounds []bound
+	masks  []uint16
+	sums   []int32
+}
+
+func newScratch(s shape) *scratch {
+	blocks := max(firstPiece, piece/s.block())
+	return &scratch{make([]bound, tile), make([]uint16, tile*blocks), make([]int32, tile*blocks*lanes)}
 }
 
 // width of the group that begins with target i: a last one of two or three goes
@@ -213,7 +244,7 @@ func (w *worker) do(t task) {
 			q := w.targets[min(i+j, len(w.targets)-1)]
 			w.bounds[j] = q.bound(q.least())
 		}
-		w.kernel.scan(t.segment, first, blocks, w.lines[group], w.bounds[:width], w.masks, w.sums)
+		w.kernel.scan(t.segment, first, blocks, w.groups[group], w.bounds[:width], w.masks, w.sums)
 		for j := range min(width, len(w.targets)-i) {
 			w.collect(t, i+j, j, width, first, blocks)
 		}
@@ -232,7 +263,7 @@ func (w *worker) collect(t task, target, at, width, first, blocks int) {
 			continue
 		}
 		sums := w.sums[(b*width+at)*lanes:][:lanes]
-		w.kernel.finish(s, first+b, w.alone[target], sums)
+		w.kernel.finish(s, first+b, q.lines, sums)
 		for ; mask != 0; mask &= mask - 1 {
 			lane := bits.TrailingZeros16(mask)
 			row := (first+b)*lanes + lane
