@@ -110,7 +110,7 @@ func TestSearchAgain(t *testing.T) {
 	first, second := waiting(t, in, home), waiting(t, in, home)
 	c := in.Sessions().Config
 	loaded := make(chan struct{}, 1)
-	beyond := identify.New(identify.Config{State: c.State, Keys: c.Keys, Dir: t.TempDir(), Full: func() bool { return false },
+	beyond := identify.New(identify.Config{State: c.State, Keys: c.Keys, Dir: t.TempDir(), Room: func(uint64) bool { return true },
 		Calibration: &c.Engine.Pack().Calibration.Match, Dimension: c.Engine.Faces.Dimension(), Log: c.Log, Rand: rand.Reader,
 		Fatal: func(err error) { t.Error(err) }, Loaded: func() { loaded <- struct{}{} }})
 	beyond.Load()

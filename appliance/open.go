@@ -147,7 +147,10 @@ func (n *Node) openServices() error {
 	if err := disk.MkdirAll(folder); err != nil {
 		return err
 	}
-	n.faces = identify.New(identify.Config{State: n.state, Keys: n.seal, Dir: folder, Full: n.disk.Full,
+	n.faces = identify.New(identify.Config{State: n.state, Keys: n.seal, Dir: folder, Room: func(bytes uint64) bool {
+		free, _ := n.disk.Space()
+		return free > bytes+n.Reserve
+	},
 		Calibration: &n.engine.Pack().Calibration.Match, Dimension: n.engine.Faces.Dimension(), Log: n.Log, Rand: n.Rand, Fatal: n.stop, Loaded: n.jobs.Resume})
 	n.sessions = session.New(session.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Blobs: n.blobs, Engine: n.engine,
 		Verify: verify.New(n.engine, rules, n.Now), Faces: n.faces, Jobs: n.jobs, Log: n.Log, Observe: n.metrics.Stage})
@@ -225,7 +228,10 @@ func (n *Node) openAPI() error {
 	handler, err := api.New(api.Config{
 		Version: n.Version, Sessions: n.sessions, Ledger: n.ledger, Engine: n.engine, Sources: sources, Metrics: n.metrics, Log: n.Log, Now: n.Now,
 		Admin: admin.New(admin.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal,
-			Opened: n.faces.Load, Closed: func() { n.faces.Drop(); n.jobs.Pause() }}),
+			Opened: n.faces.Load, Closing: n.jobs.Pause, Closed: func() {
+				n.faces.Drop()
+				n.jobs.Pause() // a load may have ended meanwhile
+			}}),
 		Acts: n.acts, Stopping: n.stopping, Fatal: n.stop, Single: 4 * n.engine.Workers(), Rate: requestRate, Concurrent: requestsAtOnce,
 	})
 	if err != nil {

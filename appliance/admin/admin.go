@@ -38,8 +38,9 @@ type Config struct {
 	Cluster Cluster
 	State   *state.State
 	Keys    *keys.Store
-	// Opened is called when the seal was opened, Closed when it was closed.
-	Opened, Closed func()
+	// Opened is called when the seal was opened, Closing before it is closed, and
+	// Closed when it was.
+	Opened, Closing, Closed func()
 }
 
 // Service is safe for concurrent use.

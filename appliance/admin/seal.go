@@ -27,8 +27,9 @@ func (s *Service) Seal(ctx context.Context, c access.Caller) error {
 	if err := s.recordSystem(ctx, c, audit.SealSeal, "node", s.Node, audit.OK, nil); err != nil {
 		return err
 	}
-	s.Closed()
+	s.Closing()
 	s.Keys.Seal()
+	s.Closed()
 	return nil
 }
 
@@ -69,6 +70,7 @@ func (s *Service) Unseal(ctx context.Context, c access.Caller, secret Secret) er
 	// Where it cannot be written, the seal is closed again.
 	if err := s.recordSystem(ctx, c, audit.SealUnseal, "node", s.Node, audit.OK, facts); err != nil {
 		s.Keys.Seal()
+		s.Closed()
 		return err
 	}
 	if !s.Keys.Sealed() {

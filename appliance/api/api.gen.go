@@ -879,6 +879,8 @@ type GalleryList struct {
 
 // GalleryReport defines model for GalleryReport.
 type GalleryReport struct {
+	// Damaged Of them: cannot be opened, so no gallery has them
+	Damaged   int `json:"damaged"`
 	Different int `json:"different"`
 
 	// Extra In the galleries alone
@@ -976,7 +978,7 @@ type RebuildRequest struct {
 	Graph *bool `json:"graph,omitempty"`
 }
 
-// Result defines model for Result.
+// Result What was read and seen. Whom the face is like is shown to the roles reviewer and compliance alone, and without those who were erased since.
 type Result struct {
 	// Document As `gatehouse document read --json` prints it
 	Document map[string]interface{} `json:"document"`

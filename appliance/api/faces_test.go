@@ -239,22 +239,37 @@ func TestSearchAgain(t *testing.T) {
 	}
 }
 
-// The result has whom the face was like when it was decided.
+// The result has whom the face was like when it was decided: for who may search
+// faces, and as long as they are there.
 func TestResultHasTheLikeness(t *testing.T) {
 	_, home := tenant(t)
 	op := home.Key(t, access.Operator)
 	p := appliancetest.Evidence(t)
 	first := enrolledAs(t, op, "customer 1", p.Selfie).Text(t, "id")
 	second := enrolledAs(t, op, "customer 2", p.Selfie).Text(t, "id")
+	looks := home.Key(t, access.Reviewer)
 	for id, want := range map[string]int{first: 0, second: 1} {
+		var branch struct{ Likeness *foundFaces }
+		op.Do(t, "GET", "/v1/sessions/"+id+"/result", nil, purpose).Want(t, 200).JSON(t, &branch)
+		if branch.Likeness != nil {
+			t.Errorf("a branch is told whom the face is like: %+v", branch.Likeness)
+		}
 		var r struct{ Likeness foundFaces }
-		op.Do(t, "GET", "/v1/sessions/"+id+"/result", nil, purpose).Want(t, 200).JSON(t, &r)
+		looks.Do(t, "GET", "/v1/sessions/"+id+"/result", nil, purpose).Want(t, 200).JSON(t, &r)
 		l := r.Likeness.Subjects
 		if l == nil || l.Compared != want || len(l.Candidates) != want || (l.Outcome == "found") != (want == 1) || r.Likeness.Blocklist == nil || l.FPIR != 0.01 {
 			t.Errorf("%d: %+v", want, r.Likeness)
 		} else if want == 1 && l.Candidates[0].Session != first {
 			t.Errorf("%+v", l.Candidates)
 		}
+	}
+	var gone struct{ Subject string }
+	op.Do(t, "GET", "/v1/sessions/"+first, nil).Want(t, 200).JSON(t, &gone)
+	home.Key(t, access.Compliance).Do(t, "DELETE", "/v1/subjects/"+gone.Subject+"?reason=legal", nil).Want(t, 200)
+	var r struct{ Likeness foundFaces }
+	looks.Do(t, "GET", "/v1/sessions/"+second+"/result", nil, purpose).Want(t, 200).JSON(t, &r)
+	if l := r.Likeness.Subjects; l == nil || len(l.Candidates) != 0 {
+		t.Errorf("an erased person is still shown: %+v", l)
 	}
 }
 

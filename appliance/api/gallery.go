@@ -61,7 +61,7 @@ func (s *server) VerifyGallery(w http.ResponseWriter, r *http.Request, params Ve
 				return err
 			}
 			return show(w, http.StatusOK, GalleryReport{Ok: report.OK(), Templates: report.Templates, OtherModels: report.Others,
-				Missing: report.Missing, Different: report.Different, Extra: report.Extra, First: some(report.First)})
+				Damaged: report.Damaged, Missing: report.Missing, Different: report.Different, Extra: report.Extra, First: some(report.First)})
 		})
 	})
 }

@@ -10,5 +10,6 @@ var (
 	// ErrBusy: another task of the tenant is under way.
 	ErrBusy = errors.New("the gallery is being rebuilt, or its graph built: wait for it")
 
+	errRemoved  = errors.New("is no longer enrolled")
 	errSnapshot = errors.New("the snapshot cannot be used")
 )

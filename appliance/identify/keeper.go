@@ -21,9 +21,9 @@ import (
 type Config struct {
 	State *state.State
 	Keys  *keys.Store
-	// Dir for the snapshots; Full says whether the disk has no room for them.
+	// Dir for the snapshots; Room says whether the disk has room for one.
 	Dir  string
-	Full func() bool
+	Room func(bytes uint64) bool
 	// Calibration and Dimension of the templates of the loaded models.
 	Calibration *pack.MatchCalibration
 	Dimension   int
@@ -46,6 +46,7 @@ type Keeper struct {
 	loads   sync.WaitGroup
 	ready   bool
 	trouble error // of the last load
+	working bool  // on a task
 	reading progress
 }
 
@@ -126,13 +127,17 @@ func (t *tenant) close() {
 }
 
 // Load reads all galleries, in the background; Loaded is told when they are
-// complete. What is still wrong with them then, Ready says; Run tries again.
+// complete, at once where they are. What is still wrong with them then, Ready says; Run tries again.
 func (k *Keeper) Load() {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()
 	if k.loading != nil || k.ready {
+		ready := k.ready
 		k.mu.Unlock()
 		cancel()
+		if ready {
+			k.Loaded()
+		}
 		return
 	}
 	k.loading = cancel
@@ -152,7 +157,7 @@ func (k *Keeper) Load() {
 		case ctx.Err() != nil || errors.Is(err, keys.ErrSealed):
 		case err != nil:
 			k.Log.Error("the face galleries could not be loaded; verifications wait for them", "error", err)
-		default:
+		case !k.Keys.Sealed(): // else they are about to be dropped
 			k.Log.Info("the face galleries are complete", "templates", n, "seconds", time.Since(start).Seconds())
 			if !k.locked() {
 				k.Log.Warn("face templates may be written to swap: raise the limit of locked memory (LimitMEMLOCK=infinity in the unit, or ulimit -l)")
@@ -193,6 +198,10 @@ func (k *Keeper) all(ctx context.Context) (templates int, err error) {
 			}
 			k.tenants[id] = t
 			k.mu.Unlock()
+			// Who was erased since the load's last look must not wait for a search.
+			if err := k.sync(t); err != nil {
+				return templates, fmt.Errorf("tenant %s: %w", id, err)
+			}
 		}
 		templates += t.lists[subjects].Len() + t.lists[blocklist].Len()
 	}
@@ -299,7 +308,9 @@ func (k *Keeper) Run(ctx context.Context) {
 		if k.Keys.Sealed() {
 			continue
 		}
-		k.Load()
+		if ready, _ := k.Ready(); !ready {
+			k.Load()
+		}
 		for _, t := range k.every() {
 			if err := k.tend(ctx, t); err != nil && ctx.Err() == nil && !errors.Is(err, keys.ErrSealed) {
 				k.Log.Warn("a gallery could not be looked after", "tenant", t.id, "error", err)

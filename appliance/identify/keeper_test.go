@@ -44,7 +44,7 @@ func (l *lines) String() string {
 func (w *world) keeper(change ...func(*identify.Config)) *keeper {
 	w.t.Helper()
 	k := &keeper{log: &lines{}, loaded: make(chan struct{}, 1000)}
-	c := identify.Config{State: w.state, Keys: w.keys, Dir: w.dir, Full: func() bool { return false }, Calibration: calibration(), Dimension: dimension, Workers: 2,
+	c := identify.Config{State: w.state, Keys: w.keys, Dir: w.dir, Room: func(uint64) bool { return true }, Calibration: calibration(), Dimension: dimension, Workers: 2,
 		Log: slog.New(slog.NewTextHandler(k.log, nil)), Rand: rand.Reader, Fatal: func(err error) { w.t.Error(err) }, Loaded: func() { k.loaded <- struct{}{} }}
 	for _, f := range change {
 		f(&c)

@@ -60,6 +60,9 @@ func (k *Keeper) Again(ctx context.Context, tenant, subject string, t face.Templ
 			if err != nil {
 				return nil, err
 			}
+			if slices.ContainsFunc(l.is.Candidates, func(o verify.Candidate) bool { return o.ID == c.ID }) {
+				continue // enrolled while it was searched
+			}
 			if there && c.Similarity >= l.is.Threshold { // the gallery may have grown
 				c.FPIR = pack.FPIR(c.FMR, l.is.Compared)
 				l.is.Candidates = append(l.is.Candidates, c)
@@ -131,7 +134,7 @@ func (k *Keeper) one(ctx context.Context, tenant string, g *gallery.Gallery, pro
 	}
 	found, err := g.Search(ctx, gallery.Template{Model: probe.Model, Vector: probe.Vector}, query)
 	if err == nil {
-		s.Candidates, err = k.candidates(tenant, found, s.Compared)
+		s.Candidates, err = k.candidates(tenant, found, q.Subject, s.Compared)
 	}
 	return s, err
 }
@@ -159,8 +162,9 @@ func (k *Keeper) own(tenant, subject string) (map[uint64]bool, error) {
 // everySession of a person: nobody has near as many.
 const everySession = 1 << 20
 
-// candidates gives the numbers their names.
-func (k *Keeper) candidates(tenant string, found []gallery.Candidate, compared int) ([]verify.Candidate, error) {
+// candidates gives the numbers their names. A face of the subject's own may have
+// been enrolled since those were looked up.
+func (k *Keeper) candidates(tenant string, found []gallery.Candidate, subject string, compared int) ([]verify.Candidate, error) {
 	all := []verify.Candidate{}
 	err := k.State.View(func(v *state.View) error {
 		for _, c := range found {
@@ -170,6 +174,9 @@ func (k *Keeper) candidates(tenant string, found []gallery.Candidate, compared i
 			}
 			if err != nil {
 				return err
+			}
+			if e.Subject == subject {
+				continue
 			}
 			fmr, _ := k.Calibration.OpenSet(c.Similarity)
 			all = append(all, verify.Candidate{ID: e.Id, Subject: e.Subject, Similarity: c.Similarity,
@@ -201,18 +208,22 @@ func (k *Keeper) Lane(id string) (leave func(), err error) {
 	return t.lane.Unlock, nil
 }
 
-// Sync brings a tenant's galleries up to date now: after an erasure the face is
-// wiped when it returns. A tenant whose galleries are not in memory has none to
-// wipe.
+// Sync brings a tenant's galleries up to date now, where they are in memory.
 func (k *Keeper) Sync(id string) error {
 	k.mu.Lock()
 	t := k.tenants[id]
 	k.mu.Unlock()
 	if t == nil {
-		return k.forget(&tenant{id: id})
+		return nil
 	}
 	if err := k.sync(t); err != nil && !errors.Is(err, keys.ErrSealed) && !errors.Is(err, gallery.ErrClosed) {
 		return err
 	}
 	return nil
+}
+
+// Removed is Sync after a removal: when it returns, the face is wiped from the
+// galleries that serve, and in no snapshot.
+func (k *Keeper) Removed(id string) error {
+	return errors.Join(k.Sync(id), k.forget(&tenant{id: id}))
 }

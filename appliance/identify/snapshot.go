@@ -77,10 +77,16 @@ func (k *Keeper) synced(err error) error {
 
 // save writes both lists. Where something was removed meanwhile nothing is kept.
 func (k *Keeper) save(ctx context.Context, t *tenant) error {
-	if k.Full() {
+	t.mu.Lock()
+	t.saved = time.Now() // also where it fails: it is tried again, not at once
+	rows := 0
+	for _, g := range t.lists {
+		rows += g.Len()
+	}
+	if !k.Room(uint64(rows) * uint64(8+4*k.Dimension)) {
+		t.mu.Unlock()
 		return nil
 	}
-	t.mu.Lock()
 	if _, err := k.advance(t); err != nil {
 		t.mu.Unlock()
 		return err
@@ -94,7 +100,7 @@ func (k *Keeper) save(ctx context.Context, t *tenant) error {
 	}
 	for list, g := range lists {
 		if err := k.write(ctx, g, &header{Format: fileFormat, Tenant: t.id, List: nameOf(list), Index: index, Digest: digest}, k.path(t.id, list)+temporary); err != nil {
-			return errors.Join(err, k.forget(&tenant{id: t.id}))
+			return errors.Join(err, k.forgetParts(t.id)) // the one before still holds
 		}
 	}
 	t.mu.Lock()
@@ -102,7 +108,7 @@ func (k *Keeper) save(ctx context.Context, t *tenant) error {
 	if _, err := k.advance(t); err != nil {
 		return err
 	}
-	if t.removed != removed {
+	if t.removed != removed || t.lists != lists {
 		return k.forget(t)
 	}
 	for list := range lists {
@@ -114,7 +120,7 @@ func (k *Keeper) save(ctx context.Context, t *tenant) error {
 		return err
 	}
 	t.changes -= changes
-	t.stale, t.saved = false, time.Now()
+	t.stale = false
 	return nil
 }
 

@@ -156,7 +156,7 @@ func TestPartOfASnapshot(t *testing.T) {
 func TestNoRoomForASnapshot(t *testing.T) {
 	w := founded(t)
 	w.many(home, 0, 300)
-	k := w.loaded(func(c *identify.Config) { c.Full = func() bool { return true } })
+	k := w.loaded(func(c *identify.Config) { c.Room = func(uint64) bool { return false } })
 	k.Close(context.Background())
 	if left, err := os.ReadDir(w.dir); err != nil || len(left) != 0 {
 		t.Errorf("%v, %v", left, err)
@@ -192,7 +192,7 @@ func TestRemovalTakesTheSnapshot(t *testing.T) {
 	// A node whose galleries are not in memory keeps none on its disk.
 	k.Drop()
 	w.erase(home, subject(6))
-	if err := k.Sync(home); err != nil {
+	if err := k.Removed(home); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(w.dir); err != nil || len(left) != 0 {

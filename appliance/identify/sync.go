@@ -96,8 +96,7 @@ func (k *Keeper) enrol(t *tenant, enrolled []state.Enrolled, progress func()) er
 	}
 	for i, e := range enrolled {
 		switch v := vectors[i]; {
-		case errors.Is(errs[i], state.ErrNotFound), errors.Is(errs[i], keys.ErrErased):
-			// It was removed since the list was read; its removal comes next.
+		case errors.Is(errs[i], errRemoved): // its removal comes next
 		case errors.Is(errs[i], keys.ErrSealed):
 			return errs[i]
 		case errs[i] == nil && v == nil:
@@ -109,9 +108,9 @@ func (k *Keeper) enrol(t *tenant, enrolled []state.Enrolled, progress func()) er
 				clear(v)
 			}
 			switch {
-			case errors.Is(err, gallery.ErrMemory), errors.Is(err, gallery.ErrClosed), errors.Is(err, gallery.ErrOrder):
+			case errors.Is(err, gallery.ErrClosed), errors.Is(err, gallery.ErrOrder):
 				return fmt.Errorf("template of %s: %w", e.Id, err)
-			case err != nil: // damaged: with it nobody is known to be new, but all others are still compared
+			case err != nil: // damaged, or one too many: with it left out nobody is known to be new, but all others are still compared
 				k.Log.Error("a template cannot be used", "tenant", t.id, "of", e.Id, "error", err)
 				t.leaveOut(e)
 			}
@@ -131,7 +130,8 @@ func (t *tenant) leaveOut(e state.Enrolled) {
 	t.others[listOf(e.List)]++
 }
 
-// template opens one of the state; nil where it is of another model.
+// template opens one of the state; nil where it is of another model. Error:
+// errRemoved where it is no longer enrolled.
 func (k *Keeper) template(tenant string, e state.Enrolled) ([]float32, error) {
 	if e.Model != k.Calibration.EmbeddingID {
 		return nil, nil
@@ -139,6 +139,9 @@ func (k *Keeper) template(tenant string, e state.Enrolled) ([]float32, error) {
 	var sealed []byte
 	var u *keys.Subject
 	err := k.State.View(func(v *state.View) error {
+		if _, err := v.Enrolment(tenant, e.Index); errors.Is(err, state.ErrNotFound) {
+			return errRemoved
+		}
 		row, err := v.Template(tenant, e.Id)
 		if err != nil {
 			return err

@@ -52,14 +52,15 @@ func (k *Keeper) Start(id string, graph bool) error {
 	}
 	t.task.mu.Lock()
 	defer t.task.mu.Unlock()
-	if t.task.busy {
-		return ErrBusy
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.working { // one at a time on a node: each takes the memory of a gallery
+		return ErrBusy
+	}
 	if k.tenants[id] != t {
 		return keys.ErrSealed
 	}
+	k.working = true
 	t.task.name, t.task.busy, t.task.done, t.task.of, t.task.err = name, true, 0, 0, nil
 	ctx, cancel := context.WithCancel(context.Background())
 	t.stop = cancel
@@ -69,6 +70,9 @@ func (k *Keeper) Start(id string, graph bool) error {
 		t.task.mu.Lock()
 		t.task.busy, t.task.err = false, err
 		t.task.mu.Unlock()
+		k.mu.Lock()
+		k.working = false
+		k.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
 			k.Log.Error("work on a gallery failed", "tenant", id, "task", name, "error", err)
 		}
@@ -83,13 +87,8 @@ func (k *Keeper) rebuild(ctx context.Context, t *tenant) error {
 	if err != nil {
 		return err
 	}
-	fresh.lane, fresh.stale = t.lane, true
 	fresh.report = t.task.progress
 	if err := k.catchUp(ctx, fresh); err != nil {
-		fresh.close()
-		return err
-	}
-	if err := k.forget(t); err != nil {
 		fresh.close()
 		return err
 	}
@@ -102,7 +101,11 @@ func (k *Keeper) rebuild(ctx context.Context, t *tenant) error {
 	t.close()
 	t.lists, t.others, t.foreign, t.enrolled, t.removed = fresh.lists, fresh.others, fresh.foreign, fresh.enrolled, fresh.removed
 	t.changes, t.stale = fresh.changes, true
-	return nil
+	if err := k.forget(t); err != nil {
+		return err
+	}
+	_, err = k.advance(t) // who was erased since must not wait for a search
+	return err
 }
 
 func (k *Keeper) graph(ctx context.Context, t *tenant) error {
@@ -190,9 +193,7 @@ func (k *Keeper) Verify(ctx context.Context, id string) (*Report, error) {
 			return nil, err
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return r, k.extra(t, r)
+	return r, k.extra(ctx, t, r)
 }
 
 // page verifies the templates after one, as many as one view reads, and gives the
@@ -219,7 +220,7 @@ func (k *Keeper) page(t *tenant, after uint64, r *Report) (last uint64, more boo
 		switch {
 		case errors.Is(err, keys.ErrSealed):
 			return 0, false, err
-		case errors.Is(err, state.ErrNotFound), errors.Is(err, keys.ErrErased): // removed since
+		case errors.Is(err, errRemoved):
 			continue
 		}
 		r.Templates++
@@ -244,11 +245,17 @@ func (k *Keeper) page(t *tenant, after uint64, r *Report) (last uint64, more boo
 }
 
 // extra counts what the galleries alone have.
-func (k *Keeper) extra(t *tenant, r *Report) error {
-	for list, g := range t.lists {
+func (k *Keeper) extra(ctx context.Context, t *tenant, r *Report) error {
+	t.mu.Lock()
+	lists := t.lists
+	t.mu.Unlock()
+	for list, g := range lists {
 		var all, suspect []uint64
 		g.Numbers(func(n uint64) bool { all = append(all, n); return true })
 		for part := range slices.Chunk(all, batch) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			if err := k.State.View(func(v *state.View) error {
 				for _, n := range part {
 					if e, err := v.Enrolment(t.id, n); err != nil || listOf(e.List) != list {
@@ -260,7 +267,7 @@ func (k *Keeper) extra(t *tenant, r *Report) error {
 				return err
 			}
 		}
-		if _, err := k.advance(t); err != nil { // some may have been removed since
+		if err := k.sync(t); err != nil { // some may have been removed since
 			return err
 		}
 		for _, n := range suspect {

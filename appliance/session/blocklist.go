@@ -186,7 +186,7 @@ func (s *Service) Unblock(ctx context.Context, c access.Caller, entry, reason st
 	if _, err := s.Propose(ctx, c, command.Type_UNBLOCK, &command.Unblock{Blocked: row.Id}, nil, e); err != nil {
 		return nil, err
 	}
-	if err := s.Faces.Sync(c.Tenant); err != nil {
+	if err := s.Faces.Removed(c.Tenant); err != nil {
 		return nil, err
 	}
 	var gone *command.Subject

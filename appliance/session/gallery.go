@@ -59,7 +59,7 @@ func (s *Service) VerifyGallery(ctx context.Context, c access.Caller, idem *act.
 	}
 	e := act.Event(c, audit.GalleryVerify, "gallery", c.Tenant)
 	e.Facts = map[string]string{"templates": strconv.Itoa(r.Templates), "other_models": strconv.Itoa(r.Others),
-		"missing": strconv.Itoa(r.Missing), "different": strconv.Itoa(r.Different), "extra": strconv.Itoa(r.Extra)}
+		"damaged": strconv.Itoa(r.Damaged), "missing": strconv.Itoa(r.Missing), "different": strconv.Itoa(r.Different), "extra": strconv.Itoa(r.Extra)}
 	if !r.OK() {
 		e.Result = string(audit.Failed)
 	}

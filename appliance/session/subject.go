@@ -9,6 +9,7 @@ import (
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/problem"
+	"gatehouse/appliance/verify"
 	"gatehouse/store/audit"
 	"gatehouse/store/blob"
 	"gatehouse/store/command"
@@ -48,7 +49,32 @@ func (s *Service) Result(ctx context.Context, c access.Caller, session string) (
 		return nil, damaged(err, "the result of session "+row.Id)
 	}
 	seen := act.Event(c, audit.AccessResult, "session", row.Id)
-	return b, s.seen(ctx, c, row.Subject, seen)
+	if err := s.seen(ctx, c, row.Subject, seen); err != nil {
+		return nil, err
+	}
+	return s.shownTo(c, b)
+}
+
+// shownTo leaves out of a result whom the face is like, unless its reader may
+// search faces; and who was erased since.
+func (s *Service) shownTo(c access.Caller, detail []byte) (json.RawMessage, error) {
+	var kept struct {
+		Document json.RawMessage  `json:"document"`
+		Face     json.RawMessage  `json:"face"`
+		Likeness *verify.Likeness `json:"likeness,omitempty"`
+	}
+	if err := json.Unmarshal(detail, &kept); err != nil {
+		return nil, problem.New(problem.Damaged, "the result cannot be read").Because(err)
+	}
+	if !c.Has(access.Reviewer) && !c.Has(access.Compliance) {
+		kept.Likeness = nil
+	}
+	if l := kept.Likeness; l != nil {
+		if err := errors.Join(s.standing(c.Tenant, &l.Subjects), s.standing(c.Tenant, &l.Blocklist)); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(kept)
 }
 
 // seen puts an access to a person's data into the audit log. Where the person
@@ -130,7 +156,7 @@ func (s *Service) Erase(ctx context.Context, c access.Caller, subject, reason st
 	for _, one := range a.Sessions {
 		s.Jobs.Changed(one)
 	}
-	if err := s.Faces.Sync(c.Tenant); err != nil {
+	if err := s.Faces.Removed(c.Tenant); err != nil {
 		return nil, 0, err
 	}
 	removed, err := s.Discard(a.Blobs)

@@ -142,11 +142,9 @@ func (s *Service) Work(ctx context.Context, j jobs.Job) error {
 	}
 	s.Observe("gather", time.Since(start).Seconds())
 	var found *identify.Found
-	m, err := s.Verify.Measure(ctx, *in, func(ctx context.Context, t face.Template) (_ *verify.Likeness, err error) {
-		if found, err = s.Faces.Identify(ctx, row.Tenant, row.Subject, t); err != nil {
-			return nil, err
-		}
-		return &found.Likeness, nil
+	m, err := s.Verify.Measure(ctx, *in, func(ctx context.Context, t face.Template) (err error) {
+		found, err = s.Faces.Identify(ctx, row.Tenant, row.Subject, t)
+		return err
 	})
 	var refused *verify.InputError
 	if errors.As(err, &refused) {
@@ -200,8 +198,9 @@ func (s *Service) decide(ctx context.Context, c access.Caller, row *command.Sess
 	}
 }
 
-// later says that a sealed node, a gallery that is still loaded or a log that does not answer is no fault of the
-// job, and that nobody waits for one whose person was erased meanwhile.
+// later says that a sealed node, a gallery that is still loaded or a log that
+// does not answer is no fault of the job, and that nobody waits for one whose
+// person was erased meanwhile.
 func (s *Service) later(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrSealed), errors.Is(err, identify.ErrLoading):

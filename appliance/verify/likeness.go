@@ -15,8 +15,8 @@ type Likeness struct {
 // Search of one list, open set: who is below the threshold is nobody.
 type Search struct {
 	Compared int `json:"compared"` // templates
-	// Others are templates of other models: they cannot be compared, and while
-	// there are some nobody is known to be new.
+	// Others are templates that cannot be compared, of other models or damaged:
+	// while there are some nobody is known to be new.
 	Others int    `json:"others"`
 	Engine string `json:"engine"`
 	// Threshold is the similarity that keeps FPIR in a list of this size.
@@ -54,7 +54,7 @@ func (l *list) likeness(found *Likeness, took float64) {
 			note += ", above what the calibration measured"
 		}
 		if g.of.Others > 0 && len(g.of.Candidates) == 0 {
-			l.missing(g.name, fmt.Sprintf("%s; %d faces are of another model and were not compared", note, g.of.Others))
+			l.missing(g.name, fmt.Sprintf("%s; %d faces could not be compared: of another model, or damaged", note, g.of.Others))
 			continue
 		}
 		persons := map[string]bool{}

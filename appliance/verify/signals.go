@@ -24,7 +24,7 @@ func (w *work) measured() *Measured {
 		r.Face.Selfie, r.Template = &w.selfie.face, w.selfie.template
 	}
 	r.Signals = w.signals(r.TimingsMS)
-	return &Measured{w, r, w.likeness}
+	return &Measured{w, r}
 }
 
 // Decide by the rules, with whom the face is like: at the end, as others may

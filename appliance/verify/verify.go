@@ -110,15 +110,13 @@ func (v *Verifier) Verify(ctx context.Context, in Evidence) (*Result, error) {
 	return m.Decide(ctx, nil)
 }
 
-// Identify asks a gallery whom a face is like.
-type Identify func(context.Context, face.Template) (*Likeness, error)
+// Identify asks a gallery whom a face is like; Decide is told what came of it.
+type Identify func(context.Context, face.Template) error
 
 // Measured is a verification of which everything is known but the decision.
 type Measured struct {
 	work   *work
 	result Result
-	// Likeness that identify gave; nil where there is none.
-	Likeness *Likeness
 }
 
 // TimingsMS of the stages so far.
@@ -191,7 +189,6 @@ type work struct {
 	comparison *face.Comparison
 
 	identify Identify
-	likeness *Likeness
 }
 
 // person is a face with its template.
@@ -300,13 +297,12 @@ func (w *work) selfieSide(ctx context.Context, in Evidence) error {
 }
 
 // search asks the gallery whom the face is like.
-func (w *work) search(ctx context.Context) (err error) {
+func (w *work) search(ctx context.Context) error {
 	if w.identify == nil {
 		return nil
 	}
 	defer w.clock.time("search")()
-	w.likeness, err = w.identify(ctx, w.selfie.template)
-	return err
+	return w.identify(ctx, w.selfie.template)
 }
 
 // subject finds the face of the selfie, if there is one.

@@ -45,6 +45,12 @@ func gallerySearch(ctx context.Context, r *report, f *flags) error {
 	}
 	s := &galleryRun{report: r, dir: filepath.Join(buildDir, "peers", "faces"), long: f.long, quick: f.quick}
 	fmt.Fprintf(r.out, "%s, %d cores; kernel %s.\n\n", processor(), runtime.NumCPU(), gallery.Kernels()[0])
+	if f.only == "ready" {
+		if err := os.MkdirAll(s.dir, 0o755); err != nil {
+			return err
+		}
+		return s.ready(ctx, sizes[len(sizes)-1])
+	}
 	if err := s.findPeers(ctx); err != nil {
 		return err
 	}
@@ -52,9 +58,6 @@ func gallerySearch(ctx context.Context, r *report, f *flags) error {
 	others, err := watchOthers()
 	if err != nil {
 		return err
-	}
-	if f.only == "ready" {
-		return s.ready(ctx, sizes[len(sizes)-1])
 	}
 	for _, rows := range sizes {
 		for _, dimension := range []int{faceDimension, 512, 128} {

@@ -242,7 +242,7 @@ func (b *bank) load(ctx context.Context, rows int) (time.Duration, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return 0, err
 	}
-	b.keeper = identify.New(identify.Config{State: b.state, Keys: b.keys, Dir: folder, Full: func() bool { return false },
+	b.keeper = identify.New(identify.Config{State: b.state, Keys: b.keys, Dir: folder, Room: func(uint64) bool { return true },
 		Calibration: &pack.MatchCalibration{EmbeddingID: benchModel, SafetyFactor: 1, FMR: []pack.RatePoint{{Score: 0.1, Rate: 0.1}, {Score: 0.5, Rate: 1e-5}}},
 		Dimension:   faceDimension, Log: slog.New(slog.DiscardHandler), Rand: rand.Reader, Fatal: func(error) {}, Loaded: func() { loaded <- struct{}{} }})
 	start := time.Now()

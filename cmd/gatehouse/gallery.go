@@ -53,7 +53,7 @@ Makes both galleries anew from the templates that are kept, beside those that
 serve, and puts them in their place: where 'gallery verify' found a difference.
 With --graph it builds the graph of the subjects instead, for 'gallery search
 --engine graph'. A graph is in memory alone: it is gone after a restart, a seal or
-a rebuild.
+a rebuild, and where so many were removed that the rows were moved together.
 
 The node works in the background. This waits for it, and prints on stderr how far
 it is; --no-wait or Ctrl-C leave the node to it, and 'gallery stats' tells then.
@@ -188,11 +188,16 @@ func describeReport(r *api.GalleryReport) string {
 		w.WriteString("the galleries have them bit for bit, and nothing else\n")
 		return w.String()
 	}
-	fmt.Fprintf(&w, "FOUND      %d are missing, %d are different, %d should not be there\n", r.Missing, r.Different, r.Extra)
+	fmt.Fprintf(&w, "FOUND      %d cannot be opened, %d are missing, %d are different, %d should not be there\n", r.Damaged, r.Missing, r.Different, r.Extra)
 	if r.First != nil {
 		fmt.Fprintf(&w, "first      %s\n", oneLine(*r.First))
 	}
-	w.WriteString("make them anew: gatehouse gallery rebuild\n")
+	if r.Damaged > 0 {
+		w.WriteString("the state is damaged: stop the node and run gatehouse data check\n")
+	}
+	if r.Missing+r.Different+r.Extra > 0 {
+		w.WriteString("make them anew: gatehouse gallery rebuild\n")
+	}
 	return w.String()
 }
 
