@@ -340,7 +340,10 @@ func (s *Service) complete(ctx context.Context, c access.Caller, row *command.Se
 	}
 	if len(r.Template.Vector) > 0 {
 		p.Template = &command.Template{Session: row.Id, Model: r.Template.Model}
-		if p.Template.Sealed, err = u.Seal(identify.Place(r.Template.Model, row.Id), identify.Bytes(r.Template.Vector)); err != nil {
+		vector := identify.Bytes(r.Template.Vector)
+		p.Template.Sealed, err = u.Seal(identify.Place(r.Template.Model, row.Id), vector)
+		clear(vector)
+		if err != nil {
 			return err
 		}
 	}

@@ -41,7 +41,7 @@ counts probes. Up to 100 searches, or two seconds of them, come before and are
 not measured. To compare with a program on one core, run both under
 'taskset -c 0' with --threads 1.
 
-Bytes a vector are those of the memory that the gallery has reserved, its graph
+Bytes a vector are those of the memory that its rows take, the graph
 included, over the rows.
 
 Example:
