@@ -34,7 +34,7 @@ func TestFullQueue(t *testing.T) {
 		sessions = append(sessions, op.FilledOf(t, "customer 1"))
 	}
 	p := appliancetest.Evidence(t)
-	form := appliancetest.VerificationForm(t, p.Document, p.Selfie)
+	form := appliancetest.VerificationFormOf(t, "customer 1", p.Document, p.Selfie)
 	var wait sync.WaitGroup
 	answers := make([]*appliancetest.Answer, many)
 	for i, id := range sessions {

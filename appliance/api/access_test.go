@@ -239,7 +239,12 @@ func TestSealed(t *testing.T) {
 		t.Error(string(a.Body))
 	}
 	n.Home.Admin.Do(t, "POST", "/v1/seal/open", appliancetest.JSON(`{"file":true}`)).Refused(t, "not-sealed")
-	all.Do(t, "GET", "/readyz", nil).Want(t, 200)
+	// The galleries are loaded again before it is ready.
+	a := all.Do(t, "GET", "/readyz", nil)
+	for end := time.Now().Add(10 * time.Second); a.Status == 503 && time.Now().Before(end); a = all.Do(t, "GET", "/readyz", nil) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	a.Want(t, 200)
 }
 
 // Every route that the table gives an action leaves it in the log, with the
