@@ -173,6 +173,11 @@ func (k *Keeper) template(tenant string, e state.Enrolled) ([]float32, error) {
 		return nil, err
 	}
 	defer clear(b)
+	return k.Vector(b)
+}
+
+// Vector is what Bytes was made of. Error: gallery.ErrDimension.
+func (k *Keeper) Vector(b []byte) ([]float32, error) {
 	if len(b) != 4*k.Dimension {
 		return nil, fmt.Errorf("%w: %d bytes", gallery.ErrDimension, len(b))
 	}

@@ -2,10 +2,8 @@ package session
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 
 	"gatehouse/appliance/access"
@@ -196,12 +194,9 @@ func (s *Service) enrolled(tenant, session string) (t face.Template, row *comman
 		return t, nil, damaged(err, "the template of session "+row.Id)
 	}
 	defer clear(b)
-	if len(b) != 4*s.Faces.Dimension {
-		return t, nil, problem.New(problem.Damaged, "the template of session %s has %d bytes", row.Id, len(b))
-	}
-	t = face.Template{Model: kept.Model, Vector: make([]float32, s.Faces.Dimension)}
-	for i := range t.Vector {
-		t.Vector[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	t = face.Template{Model: kept.Model}
+	if t.Vector, err = s.Faces.Vector(b); err != nil {
+		return t, nil, damaged(err, "the template of session "+row.Id)
 	}
 	return t, row, nil
 }
