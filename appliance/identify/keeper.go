@@ -127,7 +127,8 @@ func (t *tenant) close() {
 }
 
 // Load reads all galleries, in the background; Loaded is told when they are
-// complete, at once where they are. What is still wrong with them then, Ready says; Run tries again.
+// complete, at once where they are. What is wrong with them Ready says; Run
+// tries again.
 func (k *Keeper) Load() {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()

@@ -159,3 +159,19 @@ func TestSyncKeepsTheSnapshot(t *testing.T) {
 		t.Errorf("the snapshot is gone although nobody was removed: %v", err)
 	}
 }
+
+// Who is erased and had no face costs no snapshot either.
+func TestErasureWithoutAFaceKeepsTheSnapshot(t *testing.T) {
+	w := founded(t)
+	w.many(home, 0, 300)
+	w.saved()
+	w.submitted(home, "ses_no_face", "sub_no_face")
+	k := w.loaded()
+	w.erase(home, "sub_no_face")
+	if err := k.Removed(home); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(w.file(home, "subjects")); err != nil {
+		t.Errorf("the snapshot is gone although no face was removed: %v", err)
+	}
+}

@@ -216,14 +216,27 @@ func (k *Keeper) Sync(id string) error {
 	if t == nil {
 		return nil
 	}
-	if err := k.sync(t); err != nil && !errors.Is(err, keys.ErrSealed) && !errors.Is(err, gallery.ErrClosed) {
+	if err := k.sync(t); err != nil && !dropped(err) {
 		return err
 	}
 	return nil
 }
 
+// dropped says whether the galleries went while they were brought up to date.
+func dropped(err error) bool {
+	return errors.Is(err, keys.ErrSealed) || errors.Is(err, gallery.ErrClosed)
+}
+
 // Removed is Sync after a removal: when it returns, the face is wiped from the
 // galleries that serve, and in no snapshot.
 func (k *Keeper) Removed(id string) error {
-	return errors.Join(k.Sync(id), k.forget(&tenant{id: id}))
+	k.mu.Lock()
+	t := k.tenants[id]
+	k.mu.Unlock()
+	if t != nil {
+		if err := k.sync(t); !dropped(err) {
+			return err // what was removed has taken the snapshot with it
+		}
+	}
+	return k.forget(&tenant{id: id}) // nobody knows here whether it holds the face
 }

@@ -31,11 +31,11 @@ func (t *task) progress(done, of int) {
 
 // Task is what is, or was last, under way.
 type Task struct {
-	Name  string `json:"name"` // rebuild, graph
-	Busy  bool   `json:"busy"`
-	Done  int    `json:"done"` // templates
-	Of    int    `json:"of"`
-	Error string `json:"error,omitempty"`
+	Name  string // rebuild, graph
+	Busy  bool
+	Done  int // templates
+	Of    int
+	Error string
 }
 
 // Start a task: a rebuild from the templates, or the graph of the subjects. It
@@ -127,7 +127,7 @@ type Stats struct {
 // List of a tenant.
 type List struct {
 	gallery.Stats
-	Others    int     // templates of other models
+	Others    int     // templates that cannot be compared
 	Threshold float64 // that keeps pack.DefaultFPIR
 	Recall    float64 // of the graph, recall@1 as measured; 0: there is none
 }
@@ -162,13 +162,13 @@ func (k *Keeper) Stats(id string) (*Stats, error) {
 
 // Report of Verify.
 type Report struct {
-	Templates int    `json:"templates"` // of the state
-	Others    int    `json:"others"`    // of other models
-	Damaged   int    `json:"damaged"`   // cannot be opened
-	Missing   int    `json:"missing"`   // in the gallery
-	Different int    `json:"different"`
-	Extra     int    `json:"extra"`           // in the gallery alone
-	First     string `json:"first,omitempty"` // session or entry of the first that differs
+	Templates int // of the state
+	Others    int // of other models
+	Damaged   int // cannot be opened
+	Missing   int // in the gallery
+	Different int
+	Extra     int    // in the gallery alone
+	First     string // session or entry of the first that differs
 }
 
 // OK says whether the gallery is what the state says.

@@ -57,9 +57,7 @@ func (m *memory) free() {
 	if m.bytes == nil {
 		return
 	}
-	// Pages that were never touched would be made only to be wiped: MADV_DONTNEED
-	// gives all back, and the kernel wipes a page before anybody else has it. A
-	// locked one refuses, so it is wiped here first.
+	// A page that was never touched would be made only to be wiped.
 	for _, part := range resident(m.bytes) {
 		clear(part)
 	}
