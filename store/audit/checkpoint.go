@@ -101,8 +101,8 @@ func parseText(text string) (*Checkpoint, error) {
 	return c, nil
 }
 
-func sign(c *Checkpoint, key note.Signer) ([]byte, error) {
-	b, err := note.Sign(&note.Note{Text: c.Text()}, key)
+func sign(c *Checkpoint, keys []note.Signer) ([]byte, error) {
+	b, err := note.Sign(&note.Note{Text: c.Text()}, keys...)
 	if err != nil {
 		return nil, fmt.Errorf("signing %s at size %d: %w", c.Origin, c.Size, err)
 	}

@@ -14,9 +14,9 @@ import (
 	"gatehouse/store/audit"
 )
 
-func openSigner(t testing.TB, path, seed string) *audit.Signer {
+func openSigner(t testing.TB, path string, seeds ...string) *audit.Signer {
 	t.Helper()
-	s, err := audit.OpenSigner(path, keys(t, seed))
+	s, err := audit.OpenSigner(path, keys(t, seeds...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +111,33 @@ func TestCosignaturesAndUnknownKeys(t *testing.T) {
 	}
 	// A cosigner alone does not speak for the log.
 	if _, err := audit.VerifyCheckpoint(b, log1, note.VerifierList(cosignerV)); !errors.Is(err, audit.ErrSignature) {
+		t.Error(err)
+	}
+}
+
+// While a key is replaced, who has pinned either one verifies, as do others.
+func TestCheckpointOfTwoKeys(t *testing.T) {
+	s := openSigner(t, filepath.Join(t.TempDir(), "last-signed"), "new", "old")
+	b, err := s.Sign(log1, 5, grown(t, 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seed := range []string{"new", "old"} {
+		if c, err := audit.VerifyCheckpoint(b, log1, known(t, log1, seed)); err != nil || len(c.Signatures) != 1 || c.Size != 5 {
+			t.Errorf("%s: %+v, %v", seed, c, err)
+		}
+		_, v := key(t, log1, seed)
+		if _, _, _, err := log.ParseCheckpoint(b, log1, v); err != nil {
+			t.Errorf("%s: %v", seed, err)
+		}
+	}
+	_, fresh := key(t, log1, "new")
+	_, old := key(t, log1, "old")
+	c, err := audit.VerifyCheckpoint(b, log1, note.VerifierList(old, fresh))
+	if err != nil || len(c.Signatures) != 2 || c.Signatures[0].Hash != fresh.KeyHash() {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := audit.VerifyCheckpoint(b, log1, known(t, log1, "other")); !errors.Is(err, audit.ErrSignature) {
 		t.Error(err)
 	}
 }

@@ -89,10 +89,14 @@ func key(t testing.TB, name, seed string) (note.Signer, note.Verifier) {
 	return signer, verifier
 }
 
-// keys gives every log its key of one seed.
-func keys(t testing.TB, seed string) func(string) (note.Signer, error) {
-	return func(origin string) (note.Signer, error) {
-		s, _ := key(t, origin, seed)
-		return s, nil
+// keys gives every log its keys of some seeds.
+func keys(t testing.TB, seeds ...string) func(string) ([]note.Signer, error) {
+	return func(origin string) ([]note.Signer, error) {
+		var all []note.Signer
+		for _, seed := range seeds {
+			s, _ := key(t, origin, seed)
+			all = append(all, s)
+		}
+		return all, nil
 	}
 }

@@ -125,12 +125,12 @@ func TestCrashBetweenRecordAndSignature(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "last-signed")
 	m := grown(t, 30)
 	reached := false
-	s, err := audit.OpenSigner(path, func(origin string) (note.Signer, error) {
+	s, err := audit.OpenSigner(path, func(origin string) ([]note.Signer, error) {
 		k, _ := key(t, origin, "seed")
-		return dying{k, func() {
+		return []note.Signer{dying{k, func() {
 			reached = true
 			never(t, openSigner(t, path, "seed")) // the record is on disk already
-		}}, nil
+		}}}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -148,9 +148,9 @@ func TestCrashBetweenRecordAndSignature(t *testing.T) {
 func TestNothingIsSignedThatCannotBeRecorded(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
 	used := false
-	s, err := audit.OpenSigner(filepath.Join(dir, "last-signed"), func(origin string) (note.Signer, error) {
+	s, err := audit.OpenSigner(filepath.Join(dir, "last-signed"), func(origin string) ([]note.Signer, error) {
 		k, _ := key(t, origin, "seed")
-		return dying{k, func() { used = true }}, nil
+		return []note.Signer{dying{k, func() { used = true }}}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +181,9 @@ func TestAnEarlierEpochIsClosed(t *testing.T) {
 			if _, err := s.Sign(origin, 9, m); !errors.Is(err, audit.ErrRollback) {
 				t.Errorf("%s: %v", origin, err)
 			}
+			if _, err := s.SignEarlier(origin, 4, m); !errors.Is(err, audit.ErrRollback) {
+				t.Errorf("%s: %v", origin, err)
+			}
 			if err := s.Check(origin, 9, m); !errors.Is(err, audit.ErrRollback) {
 				t.Errorf("%s: %v", origin, err)
 			}
@@ -196,19 +199,31 @@ func TestSignerRefusesKeysAndNames(t *testing.T) {
 	m := grown(t, 3)
 	sealed := errors.New("sealed")
 	for name, c := range map[string]struct {
-		keys   func(string) (note.Signer, error)
+		keys   func(string) ([]note.Signer, error)
 		origin string
 		want   error
 	}{
-		"sealed":        {func(string) (note.Signer, error) { return nil, sealed }, log1, sealed},
-		"another's key": {func(string) (note.Signer, error) { return keys(t, "seed")(log2) }, log1, audit.ErrSignature},
-		"no origin":     {keys(t, "seed"), "example.com/log", audit.ErrOrigin},
+		"sealed":        {func(string) ([]note.Signer, error) { return nil, sealed }, log1, sealed},
+		"no key":        {keys(t), log1, audit.ErrSignature},
+		"another's key": {func(string) ([]note.Signer, error) { return keys(t, "seed")(log2) }, log1, audit.ErrSignature},
+		"another's key beside its own": {func(string) ([]note.Signer, error) {
+			own, _ := key(t, log1, "seed")
+			others, _ := key(t, log2, "seed")
+			return []note.Signer{own, others}, nil
+		}, log1, audit.ErrSignature},
+		"no origin": {keys(t, "seed"), "example.com/log", audit.ErrOrigin},
 	} {
 		s, err := audit.OpenSigner(path, c.keys)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if b, err := s.Sign(c.origin, 3, m); b != nil || !errors.Is(err, c.want) {
+			t.Errorf("%s: %s, %v", name, b, err)
+		}
+		if b, err := s.SignEarlier(c.origin, 3, m); b != nil || !errors.Is(err, c.want) {
+			t.Errorf("%s: %s, %v", name, b, err)
+		}
+		if b, err := s.SignText(c.origin, "gatehouse/test/1\n"); b != nil || !errors.Is(err, c.want) {
 			t.Errorf("%s: %s, %v", name, b, err)
 		}
 	}
