@@ -24,6 +24,12 @@ var (
 	ErrShares   = errors.New("needs 2 ≤ threshold ≤ shares ≤ 255")
 	ErrLimit    = errors.New("is over its limit")
 
+	// The log's signing keys.
+	ErrOverlap   = errors.New("still signs beside the active signing key: retire it first")
+	ErrActive    = errors.New("is the active signing key: rotate it first")
+	ErrNoSigning = errors.New("there is no such signing key")
+	ErrRetired   = errors.New("signing key was retired: ask for those that sign now")
+
 	// Files.
 	ErrExists      = errors.New("exists already and is not overwritten")
 	ErrCluster     = errors.New("belongs to another cluster: use that cluster's data directory")

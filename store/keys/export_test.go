@@ -53,3 +53,6 @@ func (s *Store) NextRingKey() error {
 	r.keys = append(r.keys, ringKey{version: uint32(len(r.keys)) + 1, state: active, created: 1})
 	return s.writeRing(&r)
 }
+
+// Page is a copy of the memory that holds the keys.
+func (s *Store) Page() []byte { return slices.Clone(s.page.mem()) }

@@ -50,6 +50,7 @@ func FuzzSealFile(f *testing.F) {
 func FuzzKeyring(f *testing.F) {
 	whole := read(f, "keyring")
 	f.Add(whole)
+	f.Add(read(f, "keyring-overlap"))
 	f.Add(whole[:20])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		record, err := parseKeyring(data, "clu_test")
@@ -76,9 +77,13 @@ func FuzzRing(f *testing.F) {
 	record := bytes.Repeat([]byte{7}, wrappedSize)
 	e := &erasures{3: {{1, destroyed, nil}, {2, decryptOnly, record}, {3, active, record}}}
 	r := &ring{
-		serial:  5,
-		keys:    []ringKey{{1, decryptOnly, 10}, {2, active, 11}},
-		signing: []signingKey{{1, destroyed, 10, [32]byte{1}, nil}, {2, active, 11, [32]byte{2}, record}},
+		serial: 5,
+		keys:   []ringKey{{1, decryptOnly, 10}, {2, active, 11}},
+		signing: []signingKey{
+			{id: 1, state: destroyed, created: 10, public: [32]byte{1}},
+			{id: 2, state: decryptOnly, created: 11, public: [32]byte{2}, record: record},
+			{id: 3, state: active, created: 12, public: [32]byte{3}, record: record},
+		},
 		tenants: map[string]*erasures{"ten_a": e, "ten_b": {}},
 	}
 	whole := r.encode(p)

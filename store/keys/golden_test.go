@@ -6,8 +6,10 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"gatehouse/store/keys"
 )
@@ -37,22 +39,7 @@ func TestGolden(t *testing.T) {
 	if *update {
 		synctest.Test(t, writeGolden) // its clock is fixed
 	}
-	data, err := os.ReadFile(filepath.Join(goldenDir, "secrets.json"))
-	must(t, err)
-	var g golden
-	must(t, json.Unmarshal(data, &g))
-
-	h := &home{dir: t.TempDir(), keyFile: filepath.Join(t.TempDir(), "key")}
-	for _, name := range []string{"seal.json", "keyring"} {
-		data, err := os.ReadFile(filepath.Join(goldenDir, name))
-		must(t, err)
-		data = bytes.Replace(data, []byte(goldenPath), []byte(h.keyFile), 1)
-		must(t, os.WriteFile(h.file(name), data, 0o600))
-	}
-	must(t, os.WriteFile(h.keyFile, []byte(g.KeyFile), 0o600))
-	h.Store, err = keys.Open(h.dir, cluster)
-	must(t, err)
-	t.Cleanup(func() { h.Seal() })
+	g, h := openGolden(t, "keyring")
 	for _, open := range []func() error{
 		h.UnsealFile,
 		func() error { return h.UnsealPassphrase(ctx, []byte(g.Passphrase)) },
@@ -62,6 +49,64 @@ func TestGolden(t *testing.T) {
 		must(t, open())
 		g.check(t, h.Store)
 	}
+}
+
+// The same key-ring while two signing keys overlap. overlap.txt has their
+// verifiers, the active one first.
+func TestGoldenOverlap(t *testing.T) {
+	const origin = "clu_test/ten_golden/e1"
+	at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	if *update {
+		writeOverlap(t, origin, at)
+	}
+	g, h := openGolden(t, "keyring-overlap")
+	must(t, h.UnsealFile())
+	text, err := os.ReadFile(filepath.Join(goldenDir, "overlap.txt"))
+	must(t, err)
+	if vkeys, err := h.Verifiers(origin); err != nil || strings.Join(vkeys, "\n")+"\n" != string(text) || vkeys[1] != g.Verifier {
+		t.Errorf("%v, %v", vkeys, err)
+	}
+	if k := h.SigningKeys(); len(k) != 2 || k[0].State != "overlapping" || k[1].State != "active" || !k[1].Created.Equal(at) {
+		t.Errorf("%+v", k)
+	}
+	h.bothSign(t, origin)
+	g.Verifier, _, _ = strings.Cut(string(text), "\n")
+	g.check(t, h.Store)
+}
+
+func writeOverlap(t *testing.T, origin string, at time.Time) {
+	_, h := openGolden(t, "keyring")
+	must(t, h.UnsealFile())
+	_, _, err := h.RotateSigning(at)
+	must(t, err)
+	vkeys, err := h.Verifiers(origin)
+	must(t, err)
+	ring, err := os.ReadFile(h.file("keyring"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(goldenDir, "keyring-overlap"), ring, 0o644))
+	must(t, os.WriteFile(filepath.Join(goldenDir, "overlap.txt"), []byte(strings.Join(vkeys, "\n")+"\n"), 0o644))
+}
+
+// openGolden gives the golden store, sealed, with one of its key-rings.
+func openGolden(t *testing.T, ring string) (*golden, *home) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(goldenDir, "secrets.json"))
+	must(t, err)
+	g := new(golden)
+	must(t, json.Unmarshal(data, g))
+
+	h := &home{dir: t.TempDir(), keyFile: filepath.Join(t.TempDir(), "key")}
+	for name, from := range map[string]string{"seal.json": "seal.json", "keyring": ring} {
+		data, err := os.ReadFile(filepath.Join(goldenDir, from))
+		must(t, err)
+		data = bytes.Replace(data, []byte(goldenPath), []byte(h.keyFile), 1)
+		must(t, os.WriteFile(h.file(name), data, 0o600))
+	}
+	must(t, os.WriteFile(h.keyFile, []byte(g.KeyFile), 0o600))
+	h.Store, err = keys.Open(h.dir, cluster)
+	must(t, err)
+	t.Cleanup(func() { h.Seal() })
+	return g, h
 }
 
 func (g *golden) check(t *testing.T, s *keys.Store) {

@@ -8,7 +8,7 @@ import (
 )
 
 // page is the one memory page that holds the root key, the ring keys and the
-// log's signing seed: outside the Go heap, so that the collector does not copy
+// log's signing seeds: outside the Go heap, so that the collector does not copy
 // it, and left out of core dumps. One page belongs to one unsealing; a handle
 // remembers its page and is refused once the store has another or none.
 type page struct {
@@ -22,8 +22,9 @@ type page struct {
 const (
 	rootAt    = 0
 	veilAt    = 1 // hides keys of handles on the heap
-	signingAt = 2
+	signingAt = 2 // the log's seeds: here and, of two at most, otherAt
 	ringAt    = 3
+	otherAt   = ringAt + maxRing
 
 	// maxRing keys of the ring fit with room to spare: one a year is usual.
 	maxRing = 64

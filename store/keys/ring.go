@@ -19,7 +19,8 @@ const (
 	maxKeyring = 64 << 20
 
 	shardCount = 256
-	// maxSigning keys: one a cluster epoch is usual.
+	// maxSigning keys: one a year is usual. Of more, the oldest that was
+	// destroyed is forgotten.
 	maxSigning = 64
 )
 
@@ -28,7 +29,7 @@ type state uint8
 
 const (
 	active      state = 1
-	decryptOnly state = 2
+	decryptOnly state = 2 // of a signing key: it signs beside the active one
 	destroyed   state = 3 // only the fact is left
 )
 
@@ -54,6 +55,7 @@ type signingKey struct {
 	created int64
 	public  [32]byte
 	record  []byte // the seed, wrapped by a ring key; none where destroyed
+	at      int    // the seed's place in the page; not in the file
 }
 
 // erasures are one tenant's erasure keys by shard, epochs rising.
@@ -84,13 +86,25 @@ func (r *ring) find(version uint32) (at int, err error) {
 	return 0, fmt.Errorf("version %d of the ring key: %w", version, ErrUnknownKey)
 }
 
-func (r *ring) activeSigning() *signingKey {
-	for i := range r.signing {
-		if r.signing[i].state == active {
-			return &r.signing[i]
+// signers are the keys that sign: the active one, then the one beside it.
+func (r *ring) signers() []signingKey {
+	var all []signingKey
+	for _, want := range []state{active, decryptOnly} {
+		for _, k := range r.signing {
+			if k.state == want {
+				all = append(all, k)
+			}
 		}
 	}
-	return nil
+	return all
+}
+
+// withSigning is a copy with other signing keys.
+func (r *ring) withSigning(signing []signingKey) *ring {
+	next := *r
+	next.serial++
+	next.signing = signing
+	return &next
 }
 
 // find gives the erasure key of an epoch. Epochs are issued in order, so one

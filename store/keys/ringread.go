@@ -43,12 +43,24 @@ func decodeRing(b []byte, p *page) (*ring, error) {
 	c.require(len(c.rest) == 0, "end")
 	if c.err == nil {
 		at, _ := r.activeKey()
-		c.require(at != 0 && r.activeSigning() != nil, "active keys")
+		c.require(at != 0, "active key")
+		c.require(signable(r.signers()), "number of keys that sign")
 	}
 	if c.err != nil {
 		return nil, c.err
 	}
 	return r, nil
+}
+
+// signable: one key is active, and one at most signs beside it.
+func signable(signers []signingKey) bool {
+	switch len(signers) {
+	case 1:
+		return signers[0].state == active
+	case 2:
+		return signers[0].state == active && signers[1].state == decryptOnly
+	}
+	return false
 }
 
 func (c *cursor) erasures(e *erasures) {

@@ -132,18 +132,26 @@ func (s *Store) unseal(root *key) (err error) {
 	return nil
 }
 
+// openSigning puts the seeds into the page: one, or two while they overlap.
 func (s *Store) openSigning(r *ring, p *page) error {
-	signing := r.activeSigning()
-	at, err := ringKeyOf(r, signing.record)
-	if err != nil {
-		return err
-	}
-	seed := p.key(signingAt)
-	if err := p.key(at).openKey(seed, signingRecipe, signing.record, s.cluster, number(signing.id)); err != nil {
-		return fmt.Errorf("signing key %d: %w", signing.id, err)
-	}
-	if seed.public() != signing.public {
-		return fmt.Errorf("signing key %d and its public key differ: it %w", signing.id, ErrAltered)
+	at := signingAt
+	for i := range r.signing {
+		k := &r.signing[i]
+		if k.state == destroyed {
+			continue
+		}
+		k.at, at = at, otherAt
+		wrap, err := ringKeyOf(r, k.record)
+		if err != nil {
+			return err
+		}
+		seed := p.key(k.at)
+		if err := p.key(wrap).openKey(seed, signingRecipe, k.record, s.cluster, number(k.id)); err != nil {
+			return fmt.Errorf("signing key %d: %w", k.id, err)
+		}
+		if seed.public() != k.public {
+			return fmt.Errorf("signing key %d and its public key differ: it %w", k.id, ErrAltered)
+		}
 	}
 	return nil
 }

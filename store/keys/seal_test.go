@@ -11,8 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"gatehouse/store/keys"
 )
 
@@ -164,7 +162,7 @@ func TestSealEndsEveryHandle(t *testing.T) {
 	must(t, err)
 	field, err := subject.Seal(place, value)
 	must(t, err)
-	signer, err := h.Signer("log")
+	signers, err := h.Signers("log")
 	must(t, err)
 	check := func(when string) {
 		t.Helper()
@@ -176,7 +174,7 @@ func TestSealEndsEveryHandle(t *testing.T) {
 			"tenant.Open":       func() error { _, err := tenant.Open(place, field); return err },
 			"tenant.Subject":    func() error { _, err := tenant.Subject("sub_1", wrappedSubject); return err },
 			"tenant.NewSubject": func() error { _, _, err := tenant.NewSubject("sub_2"); return err },
-			"signer.Sign":       func() error { _, err := signer.Sign([]byte("m")); return err },
+			"signer.Sign":       func() error { _, err := signers[0].Sign([]byte("m")); return err },
 		} {
 			want(t, name+" "+when, f(), keys.ErrSealed)
 		}
@@ -190,7 +188,8 @@ func TestSealEndsEveryHandle(t *testing.T) {
 	for name, f := range map[string]func() error{
 		"NewTenant": func() error { _, err := h.NewTenant("ten_b"); return err },
 		"Tenant":    func() error { _, err := h.Tenant("ten_a", wrapped); return err },
-		"Signer":    func() error { _, err := h.Signer("log"); return err },
+		"Signers":   func() error { _, err := h.Signers("log"); return err },
+		"Verifiers": func() error { _, err := h.Verifiers("log"); return err },
 		"Verifier":  func() error { _, err := h.Verifier("log"); return err },
 		"AddShamir": func() error { _, _, err := h.AddShamir(2, 2); return err },
 	} {
@@ -265,33 +264,6 @@ func work(h *home, wrapped []byte, id string) error {
 	return err
 }
 
-func TestSigner(t *testing.T) {
-	h := create(t)
-	const origin = "clu_test/ten_a/e1"
-	signer, err := h.Signer(origin)
-	must(t, err)
-	vkey, err := h.Verifier(origin)
-	must(t, err)
-	verifier, err := note.NewVerifier(vkey)
-	must(t, err)
-	text, err := note.Sign(&note.Note{Text: origin + "\n7\n"}, signer)
-	must(t, err)
-	_, err = note.Open(text, note.VerifierList(verifier))
-	must(t, err)
-	if _, err := note.Open(bytes.Replace(text, []byte("7"), []byte("8"), 1), note.VerifierList(verifier)); err == nil {
-		t.Error("an altered note verified")
-	}
-	h.restart(t)
-	must(t, h.UnsealFile())
-	if again, err := h.Verifier(origin); err != nil || again != vkey {
-		t.Errorf("after a restart: %s, %v; want %s", again, err, vkey)
-	}
-	for _, name := range []string{"", "with space", "with+plus"} {
-		_, err := h.Signer(name)
-		want(t, name, err, keys.ErrName)
-	}
-}
-
 // The fixed randomness starts with root key, veil key, signing seed and ring
 // key: none of their bytes may come out, in any form.
 func TestNothingPrintsAKey(t *testing.T) {
@@ -299,7 +271,7 @@ func TestNothingPrintsAKey(t *testing.T) {
 	tenant, _ := h.tenant(t, "ten_a")
 	subject, _, err := tenant.NewSubject("sub_1")
 	must(t, err)
-	signer, err := h.Signer("log")
+	signers, err := h.Signers("log")
 	must(t, err)
 	secret := make([]byte, 4*32)
 	_, err = io.ReadFull(fixed(), secret)
@@ -313,7 +285,7 @@ func TestNothingPrintsAKey(t *testing.T) {
 
 	var out strings.Builder
 	for _, v := range []any{
-		h.Store, tenant, subject, *tenant, *subject, signer, h.Status(), struct{ s *keys.Store }{h.Store},
+		h.Store, tenant, subject, *tenant, *subject, signers[0], h.SigningKeys(), h.Status(), struct{ s *keys.Store }{h.Store},
 		waiting, waiting.Status(), struct{ s *keys.Store }{waiting},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -83,9 +82,7 @@ func (s *Store) fill() (err error) {
 		keys:    []ringKey{{version: 1, state: active, created: now}},
 		tenants: map[string]*erasures{},
 	}
-	seed := p.key(signingAt)
-	signing := signingKey{id: 1, state: active, created: now, public: seed.public()}
-	signing.record, err = p.key(ringAt).seal(signingRecipe, 1, seed[:], s.cluster, number(signing.id))
+	signing, err := r.newSigning(p, signingAt, s.cluster, now)
 	if err != nil {
 		return err
 	}
@@ -98,13 +95,6 @@ func (s *Store) fill() (err error) {
 	s.ring.Store(r)
 	s.seal.Store(f)
 	return nil
-}
-
-// public is the Ed25519 public key of a seed.
-func (k *key) public() [32]byte {
-	private := ed25519.NewKeyFromSeed(k[:])
-	defer clear(private)
-	return [32]byte(private[ed25519.SeedSize:]) // RFC 8032: seed, then public key
 }
 
 // Open gives the keys of a data directory, sealed.
