@@ -49,6 +49,8 @@ const (
 	Type_RENEW_CODE     Type = 17 // RenewCode: another setup code, while none was used
 	Type_BLOCK          Type = 18 // Block: a face that must not pass
 	Type_UNBLOCK        Type = 19 // Unblock
+	Type_SEAL_SEGMENT   Type = 20 // SealSegment: leaves that a file holds leave the state
+	Type_COSIGN         Type = 21 // Cosign: a witness's signature under a checkpoint
 )
 
 // Enum value maps for Type.
@@ -74,6 +76,8 @@ var (
 		17: "RENEW_CODE",
 		18: "BLOCK",
 		19: "UNBLOCK",
+		20: "SEAL_SEGMENT",
+		21: "COSIGN",
 	}
 	Type_value = map[string]int32{
 		"NONE":           0,
@@ -96,6 +100,8 @@ var (
 		"RENEW_CODE":     17,
 		"BLOCK":          18,
 		"UNBLOCK":        19,
+		"SEAL_SEGMENT":   20,
+		"COSIGN":         21,
 	}
 )
 
@@ -1522,6 +1528,102 @@ func (x *Unblock) GetBlocked() string {
 	return ""
 }
 
+type SealSegment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Log           string                 `protobuf:"bytes,1,opt,name=log,proto3" json:"log,omitempty"`
+	Until         uint64                 `protobuf:"varint,2,opt,name=until,proto3" json:"until,omitempty"` // leaves below it are dropped
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SealSegment) Reset() {
+	*x = SealSegment{}
+	mi := &file_command_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SealSegment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SealSegment) ProtoMessage() {}
+
+func (x *SealSegment) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SealSegment.ProtoReflect.Descriptor instead.
+func (*SealSegment) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SealSegment) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
+}
+
+func (x *SealSegment) GetUntil() uint64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+type Cosign struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cosignature   *Cosignature           `protobuf:"bytes,1,opt,name=cosignature,proto3" json:"cosignature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cosign) Reset() {
+	*x = Cosign{}
+	mi := &file_command_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cosign) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cosign) ProtoMessage() {}
+
+func (x *Cosign) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cosign.ProtoReflect.Descriptor instead.
+func (*Cosign) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Cosign) GetCosignature() *Cosignature {
+	if x != nil {
+		return x.Cosignature
+	}
+	return nil
+}
+
 // Answer is what a command came to.
 type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1539,7 +1641,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1653,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1666,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{22}
+	return file_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Answer) GetIndex() uint64 {
@@ -1635,7 +1737,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_command_proto_msgTypes[23]
+	mi := &file_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1749,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[23]
+	mi := &file_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1762,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{23}
+	return file_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Tenant) GetId() string {
@@ -1707,7 +1809,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1821,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1834,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{24}
+	return file_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Client) GetId() string {
@@ -1807,7 +1909,7 @@ type Subject struct {
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1921,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1934,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{25}
+	return file_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Subject) GetId() string {
@@ -1902,7 +2004,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2016,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2029,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{26}
+	return file_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Consent) GetTextVersion() string {
@@ -1980,7 +2082,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2094,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2107,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{27}
+	return file_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Session) GetId() string {
@@ -2173,7 +2275,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2287,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2300,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{28}
+	return file_command_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Evidence) GetId() string {
@@ -2283,7 +2385,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2295,7 +2397,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2308,7 +2410,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{29}
+	return file_command_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Result) GetSession() string {
@@ -2351,7 +2453,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2465,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2478,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{30}
+	return file_command_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Template) GetSession() string {
@@ -2420,7 +2522,7 @@ type Enrolment struct {
 
 func (x *Enrolment) Reset() {
 	*x = Enrolment{}
-	mi := &file_command_proto_msgTypes[31]
+	mi := &file_command_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2534,7 @@ func (x *Enrolment) String() string {
 func (*Enrolment) ProtoMessage() {}
 
 func (x *Enrolment) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[31]
+	mi := &file_command_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2547,7 @@ func (x *Enrolment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enrolment.ProtoReflect.Descriptor instead.
 func (*Enrolment) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{31}
+	return file_command_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Enrolment) GetList() string {
@@ -2492,7 +2594,7 @@ type Blocked struct {
 
 func (x *Blocked) Reset() {
 	*x = Blocked{}
-	mi := &file_command_proto_msgTypes[32]
+	mi := &file_command_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2504,7 +2606,7 @@ func (x *Blocked) String() string {
 func (*Blocked) ProtoMessage() {}
 
 func (x *Blocked) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[32]
+	mi := &file_command_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2517,7 +2619,7 @@ func (x *Blocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blocked.ProtoReflect.Descriptor instead.
 func (*Blocked) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{32}
+	return file_command_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Blocked) GetId() string {
@@ -2583,7 +2685,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_command_proto_msgTypes[33]
+	mi := &file_command_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2697,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[33]
+	mi := &file_command_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2710,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{33}
+	return file_command_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Replay) GetRequest() []byte {
@@ -2659,13 +2761,14 @@ type Head struct {
 	Size          uint64                 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
 	TsMonoNs      int64                  `protobuf:"varint,2,opt,name=ts_mono_ns,json=tsMonoNs,proto3" json:"ts_mono_ns,omitempty"`
 	Anchored      uint64                 `protobuf:"varint,3,opt,name=anchored,proto3" json:"anchored,omitempty"` // size at the last anchor in the system log
+	Sealed        uint64                 `protobuf:"varint,4,opt,name=sealed,proto3" json:"sealed,omitempty"`     // leaves below it are in segment files alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_command_proto_msgTypes[34]
+	mi := &file_command_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2780,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[34]
+	mi := &file_command_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2793,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{34}
+	return file_command_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Head) GetSize() uint64 {
@@ -2712,6 +2815,74 @@ func (x *Head) GetAnchored() uint64 {
 		return x.Anchored
 	}
 	return 0
+}
+
+func (x *Head) GetSealed() uint64 {
+	if x != nil {
+		return x.Sealed
+	}
+	return 0
+}
+
+// Cosignature of a checkpoint of a log.
+type Cosignature struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          uint64                 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	Witness       string                 `protobuf:"bytes,2,opt,name=witness,proto3" json:"witness,omitempty"` // its key, as C2SP tlog-cosignature writes it
+	Line          string                 `protobuf:"bytes,3,opt,name=line,proto3" json:"line,omitempty"`       // signature line of the note
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cosignature) Reset() {
+	*x = Cosignature{}
+	mi := &file_command_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cosignature) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cosignature) ProtoMessage() {}
+
+func (x *Cosignature) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cosignature.ProtoReflect.Descriptor instead.
+func (*Cosignature) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Cosignature) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Cosignature) GetWitness() string {
+	if x != nil {
+		return x.Witness
+	}
+	return ""
+}
+
+func (x *Cosignature) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
 }
 
 var File_command_proto protoreflect.FileDescriptor
@@ -2829,7 +3000,12 @@ const file_command_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\v2\x1a.gatehouse.command.SubjectR\asubject\x127\n" +
 	"\btemplate\x18\x03 \x01(\v2\x1b.gatehouse.command.TemplateR\btemplate\"#\n" +
 	"\aUnblock\x12\x18\n" +
-	"\ablocked\x18\x01 \x01(\tR\ablocked\"\xd1\x01\n" +
+	"\ablocked\x18\x01 \x01(\tR\ablocked\"5\n" +
+	"\vSealSegment\x12\x10\n" +
+	"\x03log\x18\x01 \x01(\tR\x03log\x12\x14\n" +
+	"\x05until\x18\x02 \x01(\x04R\x05until\"J\n" +
+	"\x06Cosign\x12@\n" +
+	"\vcosignature\x18\x01 \x01(\v2\x1e.gatehouse.command.CosignatureR\vcosignature\"\xd1\x01\n" +
 	"\x06Answer\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
 	"\arefusal\x18\x02 \x01(\tR\arefusal\x12\x0e\n" +
@@ -2940,12 +3116,17 @@ const file_command_proto_rawDesc = "" +
 	"\x06answer\x18\x03 \x01(\fR\x06answer\x12\x13\n" +
 	"\x05at_ns\x18\x04 \x01(\x03R\x04atNs\x12+\n" +
 	"\x04type\x18\x05 \x01(\x0e2\x17.gatehouse.command.TypeR\x04type\x12\x14\n" +
-	"\x05index\x18\x06 \x01(\x04R\x05index\"T\n" +
+	"\x05index\x18\x06 \x01(\x04R\x05index\"l\n" +
 	"\x04Head\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x1c\n" +
 	"\n" +
 	"ts_mono_ns\x18\x02 \x01(\x03R\btsMonoNs\x12\x1a\n" +
-	"\banchored\x18\x03 \x01(\x04R\banchored*\x9f\x02\n" +
+	"\banchored\x18\x03 \x01(\x04R\banchored\x12\x16\n" +
+	"\x06sealed\x18\x04 \x01(\x04R\x06sealed\"O\n" +
+	"\vCosignature\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x18\n" +
+	"\awitness\x18\x02 \x01(\tR\awitness\x12\x12\n" +
+	"\x04line\x18\x03 \x01(\tR\x04line*\xbd\x02\n" +
 	"\x04Type\x12\b\n" +
 	"\x04NONE\x10\x00\x12\t\n" +
 	"\x05FOUND\x10\x01\x12\t\n" +
@@ -2971,7 +3152,10 @@ const file_command_proto_rawDesc = "" +
 	"\n" +
 	"RENEW_CODE\x10\x11\x12\t\n" +
 	"\x05BLOCK\x10\x12\x12\v\n" +
-	"\aUNBLOCK\x10\x13B\x19Z\x17gatehouse/store/commandb\x06proto3"
+	"\aUNBLOCK\x10\x13\x12\x10\n" +
+	"\fSEAL_SEGMENT\x10\x14\x12\n" +
+	"\n" +
+	"\x06COSIGN\x10\x15B\x19Z\x17gatehouse/store/commandb\x06proto3"
 
 var (
 	file_command_proto_rawDescOnce sync.Once
@@ -2986,7 +3170,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_command_proto_goTypes = []any{
 	(Type)(0),             // 0: gatehouse.command.Type
 	(*Command)(nil),       // 1: gatehouse.command.Command
@@ -3011,51 +3195,55 @@ var file_command_proto_goTypes = []any{
 	(*RenewCode)(nil),     // 20: gatehouse.command.RenewCode
 	(*Block)(nil),         // 21: gatehouse.command.Block
 	(*Unblock)(nil),       // 22: gatehouse.command.Unblock
-	(*Answer)(nil),        // 23: gatehouse.command.Answer
-	(*Tenant)(nil),        // 24: gatehouse.command.Tenant
-	(*Client)(nil),        // 25: gatehouse.command.Client
-	(*Subject)(nil),       // 26: gatehouse.command.Subject
-	(*Consent)(nil),       // 27: gatehouse.command.Consent
-	(*Session)(nil),       // 28: gatehouse.command.Session
-	(*Evidence)(nil),      // 29: gatehouse.command.Evidence
-	(*Result)(nil),        // 30: gatehouse.command.Result
-	(*Template)(nil),      // 31: gatehouse.command.Template
-	(*Enrolment)(nil),     // 32: gatehouse.command.Enrolment
-	(*Blocked)(nil),       // 33: gatehouse.command.Blocked
-	(*Replay)(nil),        // 34: gatehouse.command.Replay
-	(*Head)(nil),          // 35: gatehouse.command.Head
-	nil,                   // 36: gatehouse.command.Event.CommitmentsEntry
-	nil,                   // 37: gatehouse.command.Event.FactsEntry
+	(*SealSegment)(nil),   // 23: gatehouse.command.SealSegment
+	(*Cosign)(nil),        // 24: gatehouse.command.Cosign
+	(*Answer)(nil),        // 25: gatehouse.command.Answer
+	(*Tenant)(nil),        // 26: gatehouse.command.Tenant
+	(*Client)(nil),        // 27: gatehouse.command.Client
+	(*Subject)(nil),       // 28: gatehouse.command.Subject
+	(*Consent)(nil),       // 29: gatehouse.command.Consent
+	(*Session)(nil),       // 30: gatehouse.command.Session
+	(*Evidence)(nil),      // 31: gatehouse.command.Evidence
+	(*Result)(nil),        // 32: gatehouse.command.Result
+	(*Template)(nil),      // 33: gatehouse.command.Template
+	(*Enrolment)(nil),     // 34: gatehouse.command.Enrolment
+	(*Blocked)(nil),       // 35: gatehouse.command.Blocked
+	(*Replay)(nil),        // 36: gatehouse.command.Replay
+	(*Head)(nil),          // 37: gatehouse.command.Head
+	(*Cosignature)(nil),   // 38: gatehouse.command.Cosignature
+	nil,                   // 39: gatehouse.command.Event.CommitmentsEntry
+	nil,                   // 40: gatehouse.command.Event.FactsEntry
 }
 var file_command_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.command.Command.type:type_name -> gatehouse.command.Type
 	2,  // 1: gatehouse.command.Command.actor:type_name -> gatehouse.command.Actor
 	3,  // 2: gatehouse.command.Command.idempotency:type_name -> gatehouse.command.Idempotency
 	4,  // 3: gatehouse.command.Command.events:type_name -> gatehouse.command.Event
-	36, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
-	37, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
-	24, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
-	25, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
-	24, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
-	25, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
-	25, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
-	28, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
-	26, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
-	29, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
-	30, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
-	31, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
-	33, // 16: gatehouse.command.Block.blocked:type_name -> gatehouse.command.Blocked
-	26, // 17: gatehouse.command.Block.subject:type_name -> gatehouse.command.Subject
-	31, // 18: gatehouse.command.Block.template:type_name -> gatehouse.command.Template
-	34, // 19: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
-	27, // 20: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
-	29, // 21: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
-	0,  // 22: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	39, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
+	40, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
+	26, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
+	27, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
+	26, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
+	27, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
+	27, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
+	30, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
+	28, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
+	31, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
+	32, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
+	33, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
+	35, // 16: gatehouse.command.Block.blocked:type_name -> gatehouse.command.Blocked
+	28, // 17: gatehouse.command.Block.subject:type_name -> gatehouse.command.Subject
+	33, // 18: gatehouse.command.Block.template:type_name -> gatehouse.command.Template
+	38, // 19: gatehouse.command.Cosign.cosignature:type_name -> gatehouse.command.Cosignature
+	36, // 20: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
+	29, // 21: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
+	31, // 22: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
+	0,  // 23: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -3069,7 +3257,7 @@ func file_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

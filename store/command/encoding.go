@@ -158,6 +158,10 @@ func empty(t Type) proto.Message {
 		return &Block{}
 	case Type_UNBLOCK:
 		return &Unblock{}
+	case Type_SEAL_SEGMENT:
+		return &SealSegment{}
+	case Type_COSIGN:
+		return &Cosign{}
 	}
 	return nil
 }

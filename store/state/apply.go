@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"gatehouse/store/audit"
+	"gatehouse/store/audit/segment"
 	"gatehouse/store/command"
 )
 
@@ -23,8 +24,9 @@ const ReplayFor = 24 * time.Hour
 type apply struct {
 	tx
 	*command.Command
-	entry  Entry
-	answer *command.Answer
+	entry    Entry
+	answer   *command.Answer
+	segments *segment.Store
 }
 
 func (a *apply) run(payload proto.Message) error {
@@ -82,6 +84,10 @@ func (a *apply) dispatch(payload proto.Message) error {
 		return a.block(p)
 	case *command.Unblock:
 		return a.unblock(p)
+	case *command.SealSegment:
+		return a.sealSegment(p)
+	case *command.Cosign:
+		return a.cosign(p.Cosignature)
 	case *command.Tick:
 		if a.Type == command.Type_TICK {
 			return a.tick()

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"gatehouse/store/audit"
+	"gatehouse/store/audit/segment"
 	"gatehouse/store/command"
 )
 
@@ -29,7 +30,7 @@ func (f Finding) String() string { return f.Kind + " " + f.Where + ": " + f.What
 var errEnough = errors.New("more findings than are listed")
 
 // Check replays what holds of every state: tables agree with each other, each
-// audit log is whole and its tree recomputes, and blob finds every object that
+// audit log is whole, in the state and in its files, and its tree recomputes, and blob finds every object that
 // evidence names (nil: not asked). Nothing is applied meanwhile, so it is for a
 // node that is not serving. After 1,000 findings it stops. Error: ErrUnusable,
 // or the context's.
@@ -46,7 +47,7 @@ func (s *State) Check(ctx context.Context, blob func(name string) error, progres
 			return nil, s.fail(err)
 		}
 	}
-	c := &check{ctx: ctx, blob: blob, progress: progress}
+	c := &check{ctx: ctx, blob: blob, progress: progress, segments: s.segments}
 	err := s.db.View(c.run)
 	if errors.Is(err, errEnough) {
 		err = nil
@@ -62,6 +63,7 @@ type check struct {
 	progress    func(done, total int)
 	done, total int
 	findings    []Finding
+	segments    *segment.Store
 	logged      map[string]mark // sessions of one tenant, as its log has them
 }
 
@@ -136,11 +138,11 @@ func (c *check) empty() error {
 
 // tenants checks that every row belongs to a tenant that there is.
 func (c *check) tenants() error {
-	for _, t := range []table{clients, subjects, references, sessions, bySubject, results, templates, enrolments, removals, blocked, openings, heads, leaves, hashes} {
+	for _, t := range []table{clients, subjects, references, sessions, bySubject, results, templates, enrolments, removals, blocked, openings, heads, leaves, hashes, cosignatures} {
 		cursor := c.buckets[t].Cursor()
 		for k, _ := cursor.First(); k != nil; {
 			first, _, _ := bytes.Cut(k, []byte{0})
-			system := t == heads || t == leaves || t == hashes
+			system := t == heads || t == leaves || t == hashes || t == cosignatures
 			if c.get(tenants, first) == nil && !(system && string(first) == audit.System) {
 				if err := c.found("tenant", where(t, k), "there is no such tenant"); err != nil {
 					return err
@@ -149,7 +151,7 @@ func (c *check) tenants() error {
 			k, _ = cursor.Seek(append(bytes.Clone(first), 1))
 		}
 		// An audit log without a head is not read otherwise.
-		if t == leaves || t == hashes {
+		if t == leaves || t == hashes || t == cosignatures {
 			if err := c.headless(t); err != nil {
 				return err
 			}

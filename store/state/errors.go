@@ -42,6 +42,7 @@ const (
 	StaleAttempt       Refusal = "stale_attempt"
 	SearchAgain        Refusal = "search_again" // somebody was enrolled since the face was searched for
 	KeyReused          Refusal = "idempotency_key_reused"
+	Cosigned           Refusal = "cosigned_enough" // as many witnesses as a checkpoint may have
 	LeafRefused        Refusal = "event_not_loggable"
 	VersionUnsupported Refusal = "version_unsupported"
 )

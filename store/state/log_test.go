@@ -34,54 +34,52 @@ func verifyLogs(t *testing.T, s *state.State) {
 		size      int
 	}
 	var anchors []anchored
-	must(t, s.View(func(v *state.View) error {
-		for _, log := range logs {
-			n, err := v.Head(log)
+	for _, log := range logs {
+		h := s.Log(log)
+		head, err := h.Head()
+		must(t, err)
+		size := head.Size
+		empty, err := audit.Root(0, h)
+		must(t, err)
+		all := [][]byte{empty[:]}
+		for i := range size {
+			root, err := audit.Root(i+1, h)
 			must(t, err)
-			h, size := v.Hashes(log), int64(n)
-			empty, err := audit.Root(0, h)
+			all = append(all, root[:])
+		}
+		roots[log] = all
+		var mono audit.Time
+		for i := range size {
+			leaf, err := h.Leaf(i)
 			must(t, err)
-			all := [][]byte{empty[:]}
-			for i := range size {
-				root, err := audit.Root(i+1, h)
+			for _, of := range []int64{i + 1, size} {
+				path, err := audit.InclusionProof(of, i, h)
 				must(t, err)
-				all = append(all, root[:])
+				if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(i), uint64(of), rfc6962.DefaultHasher.HashLeaf(leaf), bytesOf(path), all[of]); err != nil {
+					t.Fatalf("%s: leaf %d of %d: %v", log, i, of, err)
+				}
+				path, err = audit.ConsistencyProof(i+1, min(of+1, size), h)
+				must(t, err)
+				if err := proof.VerifyConsistency(rfc6962.DefaultHasher, uint64(i+1), uint64(min(of+1, size)), bytesOf(path), all[i+1], all[min(of+1, size)]); err != nil {
+					t.Fatalf("%s: from %d to %d: %v", log, i+1, of, err)
+				}
 			}
-			roots[log] = all
-			var mono audit.Time
-			for i := range size {
-				leaf, err := v.Leaf(log, uint64(i))
+			l, err := audit.DecodeLeaf(leaf)
+			must(t, err)
+			if l.Seq != i || l.TSMono < mono || l.TSMono != max(mono, l.TS) {
+				t.Errorf("%s: leaf %d: %+v", log, i, l)
+			}
+			mono = l.TSMono
+			if l.Action == audit.AuditAnchor {
+				k, err := strconv.Atoi(l.Data["size"].(string))
 				must(t, err)
-				for _, of := range []int64{i + 1, size} {
-					path, err := audit.InclusionProof(of, i, h)
-					must(t, err)
-					if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(i), uint64(of), rfc6962.DefaultHasher.HashLeaf(leaf), bytesOf(path), all[of]); err != nil {
-						t.Fatalf("%s: leaf %d of %d: %v", log, i, of, err)
-					}
-					path, err = audit.ConsistencyProof(i+1, min(of+1, size), h)
-					must(t, err)
-					if err := proof.VerifyConsistency(rfc6962.DefaultHasher, uint64(i+1), uint64(min(of+1, size)), bytesOf(path), all[i+1], all[min(of+1, size)]); err != nil {
-						t.Fatalf("%s: from %d to %d: %v", log, i+1, of, err)
-					}
+				if l.Data["origin"] != "clu_a/"+l.Object.ID+"/e1" {
+					t.Errorf("anchor %v", l.Data)
 				}
-				l, err := audit.DecodeLeaf(leaf)
-				must(t, err)
-				if l.Seq != i || l.TSMono < mono || l.TSMono != max(mono, l.TS) {
-					t.Errorf("%s: leaf %d: %+v", log, i, l)
-				}
-				mono = l.TSMono
-				if l.Action == audit.AuditAnchor {
-					k, err := strconv.Atoi(l.Data["size"].(string))
-					must(t, err)
-					if l.Data["origin"] != "clu_a/"+l.Object.ID+"/e1" {
-						t.Errorf("anchor %v", l.Data)
-					}
-					anchors = append(anchors, anchored{l.Object.ID, l.Data["root"].(string), k})
-				}
+				anchors = append(anchors, anchored{l.Object.ID, l.Data["root"].(string), k})
 			}
 		}
-		return nil
-	}))
+	}
 	if len(anchors) == 0 {
 		t.Error("nothing is anchored")
 	}

@@ -17,6 +17,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"gatehouse/store/audit/segment"
 	"gatehouse/store/command"
 	"gatehouse/store/disk"
 )
@@ -46,7 +47,8 @@ type Entry struct {
 
 // State is safe for concurrent use.
 type State struct {
-	db *bolt.DB
+	db       *bolt.DB
+	segments *segment.Store // sealed leaves of the audit logs
 
 	mu      sync.Mutex
 	open    *bolt.Tx // the open write transaction, nil between commits
@@ -58,7 +60,8 @@ type State struct {
 	failed  error
 }
 
-// Open opens the file, or makes it where create is set and it is absent: in
+// Open opens the file, and the folder audit beside it with the sealed segments
+// of the audit logs; or makes it where create is set and it is absent: in
 // full, under another name first, so that a crash leaves none or a good one.
 // Error: ErrUnusable, where the file is damaged or of another format.
 func Open(path string, create bool) (*State, error) {
@@ -78,7 +81,7 @@ func Open(path string, create bool) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
 	}
-	s := &State{db: db}
+	s := &State{db: db, segments: segment.OpenStore(filepath.Join(filepath.Dir(path), "audit"))}
 	if err := s.load(); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -245,7 +248,7 @@ func (s *State) Close() error {
 		s.open, s.rows = nil, nil
 	}
 	s.failed = ErrClosed
-	return errors.Join(err, s.db.Close())
+	return errors.Join(err, s.segments.Close(), s.db.Close())
 }
 
 // Apply applies entries in order and gives an answer for each; those at or
@@ -282,7 +285,17 @@ func (s *State) one(e Entry) (*command.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &apply{tx: tx{rows: s.rows}, Command: c, entry: e, answer: &command.Answer{Index: e.Index}}
+	if c.Type == command.Type_SEAL_SEGMENT {
+		// bbolt splits a page when it is committed: to take rows off the front of
+		// one that has grown to a segment moves all of it for each.
+		if err := s.commit(); err != nil {
+			return nil, err
+		}
+		if err := s.begin(); err != nil {
+			return nil, err
+		}
+	}
+	a := &apply{tx: tx{rows: s.rows}, Command: c, entry: e, answer: &command.Answer{Index: e.Index}, segments: s.segments}
 	if err := a.run(payload); err != nil {
 		var r refused
 		if !errors.As(err, &r) {

@@ -152,10 +152,10 @@ func TestReadersAndWriters(t *testing.T) {
 			for last := 0; last < n; {
 				err := w.s.View(func(v *state.View) error {
 					got, err := v.Sessions("ten_a", "", n)
-					leaves, headErr := v.Head("ten_a")
+					log, headErr := v.Head("ten_a")
 					// One entry each: what a view shows fits together.
-					if len(got) < last || uint64(len(got)) != leaves || v.Index() != uint64(3+len(got)) {
-						return fmt.Errorf("%d sessions after %d, %d leaves, index %d", len(got), last, leaves, v.Index())
+					if len(got) < last || int64(len(got)) != log.Size || v.Index() != uint64(3+len(got)) {
+						return fmt.Errorf("%d sessions after %d, %d leaves, index %d", len(got), last, log.Size, v.Index())
 					}
 					last = len(got)
 					return errors.Join(err, headErr)

@@ -16,31 +16,32 @@ type table int
 const (
 	meta table = iota
 	tenants
-	clients     // tenant, client
-	credentials // kind of credential, its hash → tenant, client
-	subjects    // tenant, subject
-	references  // tenant, blind index → subject
-	sessions    // tenant, session
-	bySubject   // tenant, subject, session → nothing
-	results     // tenant, session
-	templates   // tenant, session or blocklist entry
-	enrolments  // tenant, entry that enrolled
-	removals    // tenant, entry that removed ‖ entry that had enrolled
-	blocked     // tenant, blocklist entry
-	openings    // tenant, subject, log position → sealed openings
-	blobs       // name → tenant, session
-	jobs        // tenant, session → nothing
-	deadlines   // time, kind, tenant, session → nothing
-	replays     // principal, SHA-256 of the key
-	replaysBy   // time, principal, SHA-256 of the key → nothing
-	heads       // log
-	leaves      // log, sequence
-	hashes      // log, index of the stored hash
+	clients      // tenant, client
+	credentials  // kind of credential, its hash → tenant, client
+	subjects     // tenant, subject
+	references   // tenant, blind index → subject
+	sessions     // tenant, session
+	bySubject    // tenant, subject, session → nothing
+	results      // tenant, session
+	templates    // tenant, session or blocklist entry
+	enrolments   // tenant, entry that enrolled
+	removals     // tenant, entry that removed ‖ entry that had enrolled
+	blocked      // tenant, blocklist entry
+	openings     // tenant, subject, log position → sealed openings
+	blobs        // name → tenant, session
+	jobs         // tenant, session → nothing
+	deadlines    // time, kind, tenant, session → nothing
+	replays      // principal, SHA-256 of the key
+	replaysBy    // time, principal, SHA-256 of the key → nothing
+	heads        // log
+	leaves       // log, sequence
+	hashes       // log, index of the stored hash
+	cosignatures // log, size ‖ SHA-256 of the witness's key
 	tableCount
 )
 
 var tableNames = [tableCount]string{"meta", "tenants", "clients", "credentials", "subjects", "references", "sessions", "by_subject",
-	"results", "templates", "enrolments", "removals", "blocked", "openings", "blobs", "jobs", "deadlines", "replays", "replays_by_time", "heads", "leaves", "hashes"}
+	"results", "templates", "enrolments", "removals", "blocked", "openings", "blobs", "jobs", "deadlines", "replays", "replays_by_time", "heads", "leaves", "hashes", "cosignatures"}
 
 func (t table) name() string { return tableNames[t] }
 

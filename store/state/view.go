@@ -2,7 +2,6 @@ package state
 
 import (
 	"crypto/subtle"
-	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -185,37 +184,16 @@ func (v *View) Jobs() ([]*command.Session, error) {
 // Named says whether a blob belongs to evidence.
 func (v *View) Named(blob string) bool { return v.get(blobs, key(blob)) != nil }
 
-// Head of an audit log: its size.
-func (v *View) Head(log string) (uint64, error) {
-	h, err := load[command.Head](v, heads, key(log))
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil
-	}
-	return h.GetSize(), err
-}
-
-// Leaf gives the exact bytes of an event.
-func (v *View) Leaf(log string, seq uint64) ([]byte, error) {
-	b := v.get(leaves, key(log, number(seq)))
-	if b == nil {
-		return nil, ErrNotFound
-	}
-	return append([]byte(nil), b...), nil
-}
-
-// Hashes reads the tree of a log; only within the view.
-func (v *View) Hashes(log string) Hashes { return hashesOf(v, log) }
-
-// Hashes are the stored hashes of one log.
-type Hashes struct {
+// rowHashes are the stored hashes of one log that are in the state.
+type rowHashes struct {
 	r   reader
 	log string
 }
 
-func hashesOf(r reader, log string) Hashes { return Hashes{r, log} }
+func hashesOf(r reader, log string) rowHashes { return rowHashes{r, log} }
 
 // Hash with a stored index (tlog.StoredHashIndex).
-func (h Hashes) Hash(index int64) (tlog.Hash, error) {
+func (h rowHashes) Hash(index int64) (tlog.Hash, error) {
 	b := h.r.get(hashes, key(h.log, number(uint64(index))))
 	if len(b) != tlog.HashSize {
 		return tlog.Hash{}, fmt.Errorf("%w: hash %d of log %s is missing", ErrUnusable, index, h.log)

@@ -27,8 +27,8 @@ func (a *apply) wellFormed() error {
 	if a.ProposedAtNs <= 0 || id != nil && (!named(id.Principal) || len(id.Key) != sha256.Size) {
 		return refuse(Malformed)
 	}
-	// No change without its event; a tick makes its own.
-	if len(a.Events) == 0 && a.Type != command.Type_TICK {
+	// No change without its event; these make their own.
+	if len(a.Events) == 0 && a.Type != command.Type_TICK && a.Type != command.Type_SEAL_SEGMENT {
 		return refuse(Malformed)
 	}
 	return nil

@@ -24,6 +24,7 @@ var actions = map[command.Type]string{
 	command.Type_COMPLETE: "decision.make", command.Type_RETURN: "session.return", command.Type_FAIL: "session.fail",
 	command.Type_RECORD: "access.result", command.Type_ERASE_SUBJECT: "subject.erase.restrict", command.Type_FINALISE: "cluster.finalise",
 	command.Type_RENEW_CODE: "node.start", command.Type_BLOCK: "blocklist.add", command.Type_UNBLOCK: "blocklist.remove",
+	command.Type_COSIGN: "audit.cosign",
 }
 
 func hash(s string) []byte {
@@ -134,23 +135,21 @@ func (w *world) session(id string) (s *command.Session) {
 	return s
 }
 
-func (w *world) size(log string) (n uint64) {
-	w.view(func(v *state.View) {
-		var err error
-		if n, err = v.Head(log); err != nil {
-			w.t.Fatal(err)
-		}
-	})
-	return n
+func (w *world) size(log string) uint64 {
+	w.t.Helper()
+	h, err := w.s.Log(log).Head()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return uint64(h.Size)
 }
 
-func (w *world) leaf(log string, seq uint64) (b []byte) {
-	w.view(func(v *state.View) {
-		var err error
-		if b, err = v.Leaf(log, seq); err != nil {
-			w.t.Fatalf("leaf %d of %s: %v", seq, log, err)
-		}
-	})
+func (w *world) leaf(log string, seq uint64) []byte {
+	w.t.Helper()
+	b, err := w.s.Log(log).Leaf(int64(seq))
+	if err != nil {
+		w.t.Fatalf("leaf %d of %s: %v", seq, log, err)
+	}
 	return b
 }
 
