@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/appliance/act"
+	"gatehouse/appliance/forward"
 	"gatehouse/appliance/health"
 	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
@@ -46,6 +47,8 @@ type Config struct {
 	Queue int
 	// Reserve of free bytes below which new evidence is refused; 0: 1 GiB.
 	Reserve uint64
+	// Forward the audit logs to these addresses (forward.ParseSink).
+	Forward []string
 	Log     *slog.Logger
 	Now     func() time.Time
 	Rand    io.Reader
@@ -68,6 +71,7 @@ type Node struct {
 	faces    *identify.Keeper
 	sessions *session.Service
 	ledger   *ledger.Ledger
+	forward  *forward.Forwarder
 	metrics  *health.Metrics
 	cert     *certificate
 	listener net.Listener

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"gatehouse/appliance/act"
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/session"
 )
@@ -20,3 +21,7 @@ func (n *Node) Jobs() *jobs.Pool { return n.jobs }
 
 // PassTime lets time pass in the state, as each minute does.
 func (n *Node) PassTime(ctx context.Context) error { return n.passTime(ctx) }
+
+// Agree has all that the node proposes go through another cluster, before it
+// runs.
+func (n *Node) Agree(by func(act.Cluster) act.Cluster) { n.acts.Cluster = by(n.acts.Cluster) }

@@ -16,6 +16,7 @@ import (
 	"gatehouse/appliance/admin"
 	"gatehouse/appliance/api"
 	"gatehouse/appliance/decide"
+	"gatehouse/appliance/forward"
 	"gatehouse/appliance/health"
 	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
@@ -158,7 +159,24 @@ func (n *Node) openServices() error {
 	if err := disk.MkdirAll(audited); err != nil {
 		return err
 	}
-	n.ledger, err = ledger.Open(filepath.Join(audited, "last-signed"), n.raft, n.state, n.seal, n.acts.Record)
+	n.ledger, err = ledger.Open(ledger.Config{Proposer: n.acts, Dir: audited, Cluster: n.raft, State: n.state, Keys: n.seal, Tick: n.passTime, Log: n.Log, Version: n.Version})
+	if err != nil {
+		return err
+	}
+	return n.openForward()
+}
+
+// openForward reads how far each sink of the audit logs has come.
+func (n *Node) openForward() (err error) {
+	c := forward.Config{Dir: filepath.Join(n.Data, "forward"), Logs: n.ledger, Node: n.acts.Node, Version: n.Version, Log: n.Log, Now: n.Now}
+	for _, address := range n.Forward {
+		t, err := forward.ParseSink(address)
+		if err != nil {
+			return err
+		}
+		c.Sinks = append(c.Sinks, t)
+	}
+	n.forward, err = forward.New(c)
 	return err
 }
 
@@ -219,7 +237,7 @@ func (n *Node) begin(ctx context.Context) error {
 }
 
 func (n *Node) openAPI() error {
-	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk, Faces: n.faces}
+	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk, Faces: n.faces, Forward: n.forward}
 	n.metrics.Read(sources)
 	n.jobs.Pause() // until the galleries are complete
 	if !n.seal.Sealed() {

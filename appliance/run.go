@@ -32,7 +32,7 @@ func (n *Node) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var parts sync.WaitGroup
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	parts.Go(func() {
 		if err := n.raft.Run(inner); err != nil {
 			failed <- err
@@ -44,6 +44,12 @@ func (n *Node) Run(ctx context.Context) error {
 		n.disk.Run(inner, func(err error) { n.Log.Error("the disk's room is not known", "error", err) })
 	})
 	parts.Go(func() { n.tick(inner) })
+	parts.Go(func() { n.ledger.Run(inner) })
+	parts.Go(func() {
+		if err := n.forward.Run(inner); err != nil {
+			failed <- err
+		}
+	})
 	parts.Go(func() {
 		if err := n.server.ServeTLS(bound(n.listener, connections, fromOneAddress), "", ""); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err

@@ -88,6 +88,12 @@ func Routes() []Route {
 		{"auditEvents", "GET", "/v1/audit/events", log, audit.AccessAudit, false},
 		{"auditProof", "GET", "/v1/audit/proof/{seq}", log, audit.AccessAudit, false},
 		{"auditConsistency", "GET", "/v1/audit/consistency", log, "", false},
+		{"auditTrust", "GET", "/v1/audit/trust", log, "", false},
+		{"searchAudit", "POST", "/v1/audit/search", log, audit.AccessAudit, false},
+		{"exportAudit", "POST", "/v1/audit/exports", log, audit.AuditExport, false},
+		{"cosignAudit", "POST", "/v1/audit/cosignatures", log, audit.AuditCosign, false},
+		{"rotateAuditKey", "POST", "/v1/audit/keys/rotate", []Role{PlatformAdmin}, audit.LogKeyRotate, false},
+		{"retireAuditKey", "POST", "/v1/audit/keys/retire", []Role{PlatformAdmin}, audit.KeyDestroy, false},
 	}
 }
 

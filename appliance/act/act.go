@@ -148,6 +148,8 @@ func Refusal(r state.Refusal) error {
 		return problem.New(problem.KeyReused, "this Idempotency-Key came with another request before").In("Idempotency-Key")
 	case state.Exists:
 		return problem.New(problem.Exists, "it exists already")
+	case state.Cosigned:
+		return problem.New(problem.Exists, "the checkpoint has as many cosignatures as it may have")
 	case state.LastAdministrator:
 		return problem.New(problem.LastOne, "it is the last platform_admin")
 	case state.SetUpAlready:

@@ -10,67 +10,7 @@ import (
 
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/appliancetest"
-	"gatehouse/store/id"
 )
-
-// example is a request that its route takes; ids come from have.
-func example(t *testing.T, r access.Route, have map[string]string) (path string, body *appliancetest.Body, headers []string) {
-	t.Helper()
-	path = r.Path
-	if r.Operation == "removeSlot" {
-		path = strings.Replace(path, "{slot}", have["seal"], 1)
-	}
-	for name, value := range have {
-		path = strings.Replace(path, "{"+name+"}", value, 1)
-	}
-	p := appliancetest.Evidence(t)
-	switch r.Operation {
-	case "setup":
-		body = appliancetest.JSON(`{"code":"0000","organisation":"x","name":"x"}`)
-	case "unseal":
-		body = appliancetest.JSON(`{"file":true}`)
-	case "addSlot":
-		body = appliancetest.JSON(`{"kind":"shamir","threshold":2,"shares":3}`)
-	case "createTenant":
-		body = appliancetest.JSON(`{"organisation":"x","name":"x"}`)
-	case "createClient":
-		body = appliancetest.JSON(`{"name":"x","roles":["operator"]}`)
-	case "createSession":
-		body = appliancetest.JSON(appliancetest.Request(""))
-	case "putEvidence":
-		body = &appliancetest.Body{Kind: "image/jpeg", Bytes: p.Document}
-	case "verify":
-		body, path = appliancetest.VerificationForm(t, p.Document, p.Selfie), path+"?wait=30s"
-	case "compareFaces":
-		body = appliancetest.Form(t, appliancetest.Part{Name: "a", Kind: "image/jpeg", Bytes: p.Selfie}, appliancetest.Part{Name: "b", Kind: "image/jpeg", Bytes: p.Stranger})
-	case "searchFaces":
-		body = appliancetest.Form(t, appliancetest.Part{Name: "face", Kind: "image/jpeg", Bytes: p.Selfie})
-		headers = []string{"Purpose: review"}
-	case "addBlocked":
-		body = appliancetest.Form(t, appliancetest.Part{Name: "face", Kind: "image/jpeg", Bytes: p.Stranger}, appliancetest.Part{Name: "reason", Bytes: []byte("x")})
-	case "rebuildGallery":
-		body = appliancetest.JSON(`{}`)
-	case "readDocument":
-		body = appliancetest.Form(t, appliancetest.Part{Name: "document_front", Kind: "image/jpeg", Bytes: p.Document})
-		headers = []string{"Purpose: support"}
-	case "submitSession":
-		path += "?wait=30s"
-	case "getEvidence", "getResult", "getSubject", "getBlocked":
-		headers = []string{"Purpose: review"}
-	case "eraseSubject", "removeBlocked":
-		path += "?reason=subject_request"
-	case "auditConsistency":
-		path += "?from=1"
-	}
-	return path, body, headers
-}
-
-// nothing are ids of nothing.
-func nothing() map[string]string {
-	now := time.Now()
-	return map[string]string{"session": id.New(id.Session, now, rand.Reader), "client": id.New(id.Client, now, rand.Reader),
-		"subject": id.New(id.Subject, now, rand.Reader), "entry": id.New(id.Block, now, rand.Reader), "slot": "document_front", "seq": "0", "seal": "nothing"}
-}
 
 func TestWithoutCredential(t *testing.T) {
 	n, home := tenant(t)
@@ -84,7 +24,7 @@ func TestWithoutCredential(t *testing.T) {
 	mistyped[20] ^= 1
 	wrong := map[string]*appliancetest.Client{"revoked": revoked, "unknown": n.As(unknown), "mistyped": n.As(string(mistyped)), "no key": n.As("x")}
 	for _, r := range access.Routes() {
-		path, body, headers := example(t, r, nothing())
+		path, body, headers := appliancetest.Example(t, r, appliancetest.Nothing())
 		open := r.Operation == "livez" || r.Operation == "setup"
 		if open != (len(r.Roles) == 0) {
 			t.Errorf("%s: roles %v", r.Operation, r.Roles)
@@ -143,7 +83,7 @@ func TestWrongRole(t *testing.T) {
 			continue
 		}
 		var wrong []access.Role
-		path, body, headers := example(t, r, nothing())
+		path, body, headers := appliancetest.Example(t, r, appliancetest.Nothing())
 		for _, role := range access.Roles() {
 			if slices.Contains(r.Roles, role) {
 				continue
@@ -178,7 +118,7 @@ func TestOtherTenant(t *testing.T) {
 	n, home := tenant(t)
 	id := home.Key(t, access.Operator).Filled(t)
 	session := home.Key(t, access.Operator).Do(t, "GET", "/v1/sessions/"+id, nil)
-	have := nothing()
+	have := appliancetest.Nothing()
 	have["session"], have["subject"], have["client"] = id, session.Text(t, "subject"), home.Key(t, access.Reviewer).ID
 	have["entry"] = block(t, home.Key(t, access.Compliance), appliancetest.Evidence(t).Stranger)
 	other := n.Tenant(t)
@@ -189,9 +129,9 @@ func TestOtherTenant(t *testing.T) {
 			continue // no object of a tenant; a log is always the caller's own
 		}
 		tried++
-		path, body, headers := example(t, r, have)
+		path, body, headers := appliancetest.Example(t, r, have)
 		theirs := stranger.Do(t, r.Method, path, body, append(headers, "X-Request-Id: same")...)
-		path, body, headers = example(t, r, nothing())
+		path, body, headers = appliancetest.Example(t, r, appliancetest.Nothing())
 		nobodys := stranger.Do(t, r.Method, path, body, append(headers, "X-Request-Id: same")...)
 		if theirs.Status != http.StatusNotFound || string(theirs.Body) != string(nobodys.Body) || nobodys.Status != http.StatusNotFound {
 			t.Errorf("%s: %d %s; of nothing: %d %s", r.Operation, theirs.Status, theirs.Body, nobodys.Status, nobodys.Body)
@@ -228,7 +168,7 @@ func TestSealed(t *testing.T) {
 		if r.Operation == "unseal" {
 			continue
 		}
-		path, body, headers := example(t, r, nothing())
+		path, body, headers := appliancetest.Example(t, r, appliancetest.Nothing())
 		a := all.Do(t, r.Method, path, body, headers...)
 		if open := r.Operation == "livez" || r.Operation == "sealStatus"; open != (a.Status == 200) || !open && a.Problem(t) != "sealed" {
 			t.Errorf("%s: %d %s", r.Operation, a.Status, a.Body)
@@ -252,7 +192,7 @@ func TestSealed(t *testing.T) {
 func TestEveryActIsInTheLog(t *testing.T) {
 	n := shared.Node(t)
 	all := n.Home.NewKey(t, access.Roles()...)
-	have := nothing()
+	have := appliancetest.Nothing()
 	have["client"] = n.Home.NewKey(t, access.Monitor).ID
 	type act struct{ log, action, route string }
 	want := map[string]act{}
@@ -260,7 +200,11 @@ func TestEveryActIsInTheLog(t *testing.T) {
 		if r.Audit == "" || r.Operation == "setup" {
 			continue
 		}
-		path, body, headers := example(t, r, have)
+		if r.Operation == "cosignAudit" {
+			w := appliancetest.Witness(t)
+			have["witness"], have["checkpoint"] = w.Vkey(), all.Cosigned(t, w, "tenant")
+		}
+		path, body, headers := appliancetest.Example(t, r, have)
 		if r.Operation == "submitSession" {
 			all.Put(t, have["session"], "selfie", appliancetest.Evidence(t).Selfie).Want(t, 200)
 		}

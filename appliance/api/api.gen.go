@@ -15,6 +15,60 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AuditKeysKeysState.
+const (
+	AuditKeysKeysStateActive  AuditKeysKeysState = "active"
+	AuditKeysKeysStateOverlap AuditKeysKeysState = "overlap"
+)
+
+// Valid indicates whether the value is a known member of the AuditKeysKeysState enum.
+func (e AuditKeysKeysState) Valid() bool {
+	switch e {
+	case AuditKeysKeysStateActive:
+		return true
+	case AuditKeysKeysStateOverlap:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditQueryLog.
+const (
+	AuditQueryLogSystem AuditQueryLog = "system"
+	AuditQueryLogTenant AuditQueryLog = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the AuditQueryLog enum.
+func (e AuditQueryLog) Valid() bool {
+	switch e {
+	case AuditQueryLogSystem:
+		return true
+	case AuditQueryLogTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditRangeLog.
+const (
+	AuditRangeLogSystem AuditRangeLog = "system"
+	AuditRangeLogTenant AuditRangeLog = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the AuditRangeLog enum.
+func (e AuditRangeLog) Valid() bool {
+	switch e {
+	case AuditRangeLogSystem:
+		return true
+	case AuditRangeLogTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientCredential.
 const (
 	ClientCredentialCertificate ClientCredential = "certificate"
@@ -593,6 +647,34 @@ type AuditEvents struct {
 	Size   int64                    `json:"size"`
 }
 
+// AuditFound defines model for AuditFound.
+type AuditFound struct {
+	Events []map[string]interface{} `json:"events"`
+	Next   *string                  `json:"next,omitempty"`
+	Origin string                   `json:"origin"`
+
+	// Root Of the tree that each event was verified against, base64
+	Root string `json:"root"`
+	Size int64  `json:"size"`
+
+	// Total Events that match, on this page and after it
+	Total int64 `json:"total"`
+}
+
+// AuditKeys defines model for AuditKeys.
+type AuditKeys struct {
+	Keys []struct {
+		CreatedAt time.Time `json:"created_at"`
+
+		// Key Of the system's log (note vkey)
+		Key   string             `json:"key"`
+		State AuditKeysKeysState `json:"state"`
+	} `json:"keys"`
+}
+
+// AuditKeysKeysState defines model for AuditKeys.Keys.State.
+type AuditKeysKeysState string
+
 // AuditProof defines model for AuditProof.
 type AuditProof struct {
 	// Leaf The exact bytes of the event
@@ -601,6 +683,53 @@ type AuditProof struct {
 	// Proof A tlog-proof file with its checkpoint
 	Proof string `json:"proof"`
 }
+
+// AuditQuery defines model for AuditQuery.
+type AuditQuery struct {
+	Action *string `json:"action,omitempty"`
+	Actor  *string `json:"actor,omitempty"`
+
+	// After Not before this time
+	After *time.Time `json:"after,omitempty"`
+
+	// Before Before this time
+	Before *time.Time     `json:"before,omitempty"`
+	Cursor *string        `json:"cursor,omitempty"`
+	Limit  *int           `json:"limit,omitempty"`
+	Log    *AuditQueryLog `json:"log,omitempty"`
+	Object *string        `json:"object,omitempty"`
+
+	// Reference The bank's own reference of a person
+	Reference *string `json:"reference,omitempty"`
+	Session   *string `json:"session,omitempty"`
+	Subject   *string `json:"subject,omitempty"`
+}
+
+// AuditQueryLog defines model for AuditQuery.Log.
+type AuditQueryLog string
+
+// AuditRange defines model for AuditRange.
+type AuditRange struct {
+	// After Instead of from: events not before this time
+	After *time.Time `json:"after,omitempty"`
+
+	// Before Instead of to: events before this time
+	Before *time.Time `json:"before,omitempty"`
+
+	// From Size of the log before the range; 0 where it is absent
+	From  *int64         `json:"from,omitempty"`
+	Log   *AuditRangeLog `json:"log,omitempty"`
+	Nonce *string        `json:"nonce,omitempty"`
+
+	// Recipient Public key that `gatehouse audit keygen` made
+	Recipient *string `json:"recipient,omitempty"`
+
+	// To Size of the log after the range
+	To *int64 `json:"to,omitempty"`
+}
+
+// AuditRangeLog defines model for AuditRange.Log.
+type AuditRangeLog string
 
 // Blocklist defines model for Blocklist.
 type Blocklist struct {
@@ -699,6 +828,23 @@ type Consistency struct {
 	Hashes []string `json:"hashes"`
 	Origin string   `json:"origin"`
 	To     int64    `json:"to"`
+}
+
+// CosignRequest defines model for CosignRequest.
+type CosignRequest struct {
+	// Checkpoint The checkpoint with the witness's signature
+	Checkpoint string `json:"checkpoint"`
+
+	// Witness The witness's key (C2SP tlog-cosignature vkey)
+	Witness string `json:"witness"`
+}
+
+// Cosigned defines model for Cosigned.
+type Cosigned struct {
+	Origin   string    `json:"origin"`
+	SignedAt time.Time `json:"signed_at"`
+	Size     int64     `json:"size"`
+	Witness  string    `json:"witness"`
 }
 
 // Decision defines model for Decision.
@@ -827,6 +973,21 @@ type FaceSearch struct {
 	// Model Space of the templates
 	Model    *string      `json:"model,omitempty"`
 	Subjects *FaceMatches `json:"subjects,omitempty"`
+}
+
+// Forwarding defines model for Forwarding.
+type Forwarding struct {
+	Alarm bool `json:"alarm"`
+
+	// Error What stands in the way now
+	Error *string `json:"error,omitempty"`
+
+	// LagEvents Events that are not there yet
+	LagEvents int64 `json:"lag_events"`
+
+	// LagSeconds Since the oldest of them
+	LagSeconds float64 `json:"lag_seconds"`
+	Sink       string  `json:"sink"`
 }
 
 // Gallery defines model for Gallery.
@@ -1145,7 +1306,10 @@ type Status struct {
 		StateBytes int64 `json:"state_bytes"`
 		TotalBytes int64 `json:"total_bytes"`
 	} `json:"disk"`
-	Jobs struct {
+
+	// Forwarding Where the audit logs are forwarded to
+	Forwarding []Forwarding `json:"forwarding"`
+	Jobs       struct {
 		Running   int     `json:"running"`
 		ServiceMs float64 `json:"service_ms"`
 		Waiting   int     `json:"waiting"`
@@ -1264,6 +1428,12 @@ type AuditEventsParams struct {
 // AuditEventsParamsLog defines parameters for AuditEvents.
 type AuditEventsParamsLog string
 
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	// Purpose Why personal data are needed, where a recipient is given; kept in the audit log
+	Purpose *Purpose `json:"Purpose,omitempty"`
+}
+
 // AuditKeyParams defines parameters for AuditKey.
 type AuditKeyParams struct {
 	// Log `tenant` (yours, where it is absent) or `system`
@@ -1272,6 +1442,12 @@ type AuditKeyParams struct {
 
 // AuditKeyParamsLog defines parameters for AuditKey.
 type AuditKeyParamsLog string
+
+// RetireAuditKeyParams defines parameters for RetireAuditKey.
+type RetireAuditKeyParams struct {
+	// Early `true`: the earlier key may be known to somebody
+	Early *bool `form:"early,omitempty" json:"early,omitempty"`
+}
 
 // AuditProofParams defines parameters for AuditProof.
 type AuditProofParams struct {
@@ -1417,6 +1593,15 @@ type VerifyParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CosignAuditJSONRequestBody defines body for CosignAudit for application/json ContentType.
+type CosignAuditJSONRequestBody = CosignRequest
+
+// ExportAuditJSONRequestBody defines body for ExportAudit for application/json ContentType.
+type ExportAuditJSONRequestBody = AuditRange
+
+// SearchAuditJSONRequestBody defines body for SearchAudit for application/json ContentType.
+type SearchAuditJSONRequestBody = AuditQuery
+
 // AddBlockedMultipartRequestBody defines body for AddBlocked for multipart/form-data ContentType.
 type AddBlockedMultipartRequestBody = BlocklistForm
 
@@ -1470,15 +1655,33 @@ type ServerInterface interface {
 	// AuditConsistency Proof that the log of an earlier size is the beginning of a later one
 	// (GET /v1/audit/consistency)
 	AuditConsistency(w http.ResponseWriter, r *http.Request, params AuditConsistencyParams)
+	// CosignAudit Keep a witness's signature under a checkpoint
+	// (POST /v1/audit/cosignatures)
+	CosignAudit(w http.ResponseWriter, r *http.Request)
 	// AuditEvents Events, in order
 	// (GET /v1/audit/events)
 	AuditEvents(w http.ResponseWriter, r *http.Request, params AuditEventsParams)
+	// ExportAudit A signed bundle of the log, which `gatehouse audit verify` verifies offline
+	// (POST /v1/audit/exports)
+	ExportAudit(w http.ResponseWriter, r *http.Request, params ExportAuditParams)
 	// AuditKey The key that verifies the checkpoints (note vkey)
 	// (GET /v1/audit/key)
 	AuditKey(w http.ResponseWriter, r *http.Request, params AuditKeyParams)
+	// RetireAuditKey End the overlap, and destroy the earlier key
+	// (POST /v1/audit/keys/retire)
+	RetireAuditKey(w http.ResponseWriter, r *http.Request, params RetireAuditKeyParams)
+	// RotateAuditKey Sign with a new key, and with the present one beside it
+	// (POST /v1/audit/keys/rotate)
+	RotateAuditKey(w http.ResponseWriter, r *http.Request)
 	// AuditProof Proof that an event is in the log (C2SP tlog-proof)
 	// (GET /v1/audit/proof/{seq})
 	AuditProof(w http.ResponseWriter, r *http.Request, seq int64, params AuditProofParams)
+	// SearchAudit Events by session, person, actor, action, object and time
+	// (POST /v1/audit/search)
+	SearchAudit(w http.ResponseWriter, r *http.Request)
+	// AuditTrust The keys of the tenant's log and of the system's, as a policy for `gatehouse audit verify --trust`
+	// (GET /v1/audit/trust)
+	AuditTrust(w http.ResponseWriter, r *http.Request)
 	// ListBlocked Entries of the blocklist, oldest first
 	// (GET /v1/blocklist)
 	ListBlocked(w http.ResponseWriter, r *http.Request, params ListBlockedParams)
@@ -1729,6 +1932,20 @@ func (siw *ServerInterfaceWrapper) AuditConsistency(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// CosignAudit operation middleware
+func (siw *ServerInterfaceWrapper) CosignAudit(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CosignAudit(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // AuditEvents operation middleware
 func (siw *ServerInterfaceWrapper) AuditEvents(w http.ResponseWriter, r *http.Request) {
 
@@ -1788,6 +2005,47 @@ func (siw *ServerInterfaceWrapper) AuditEvents(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ExportAudit operation middleware
+func (siw *ServerInterfaceWrapper) ExportAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportAuditParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Purpose" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Purpose")]; found {
+		var Purpose Purpose
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Purpose", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Purpose", valueList[0], &Purpose, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Purpose", Err: err})
+			return
+		}
+
+		params.Purpose = &Purpose
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportAudit(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // AuditKey operation middleware
 func (siw *ServerInterfaceWrapper) AuditKey(w http.ResponseWriter, r *http.Request) {
 
@@ -1812,6 +2070,53 @@ func (siw *ServerInterfaceWrapper) AuditKey(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.AuditKey(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RetireAuditKey operation middleware
+func (siw *ServerInterfaceWrapper) RetireAuditKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetireAuditKeyParams
+
+	// ------------- Optional query parameter "early" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "early", r.URL.Query(), &params.Early, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "early"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "early", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RetireAuditKey(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RotateAuditKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateAuditKey(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateAuditKey(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1854,6 +2159,34 @@ func (siw *ServerInterfaceWrapper) AuditProof(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.AuditProof(w, r, seq, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SearchAudit operation middleware
+func (siw *ServerInterfaceWrapper) SearchAudit(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SearchAudit(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AuditTrust operation middleware
+func (siw *ServerInterfaceWrapper) AuditTrust(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AuditTrust(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3372,6 +3705,12 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit/events", wrapper.AuditEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit/proof/{seq}", wrapper.AuditProof)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit/consistency", wrapper.AuditConsistency)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/audit/search", wrapper.SearchAudit)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/audit/exports", wrapper.ExportAudit)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/audit/cosignatures", wrapper.CosignAudit)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit/trust", wrapper.AuditTrust)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/audit/keys/rotate", wrapper.RotateAuditKey)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/audit/keys/retire", wrapper.RetireAuditKey)
 
 	return m
 }

@@ -216,7 +216,7 @@ func TestBlocklistRefuses(t *testing.T) {
 		{"neither", "bad-value", fieldsOf(t, nil, "reason", why)},
 		{"both", "bad-value", fieldsOf(t, p.Selfie, "reason", why, "session", open)},
 		{"no face", "not-a-picture", fieldsOf(t, blankPicture(t), "reason", why)},
-		{"no session", "not-found", fieldsOf(t, nil, "reason", why, "session", nothing()["session"])},
+		{"no session", "not-found", fieldsOf(t, nil, "reason", why, "session", appliancetest.Nothing()["session"])},
 		{"not decided", "not-found", fieldsOf(t, nil, "reason", why, "session", open)},
 		{"another part", "unknown-member", fieldsOf(t, p.Selfie, "reason", why, "k", "1")},
 		{"no form", "media-type", appliancetest.JSON(`{"reason":"x"}`)},
@@ -240,7 +240,7 @@ func TestBlocklistOfOthers(t *testing.T) {
 	entry := block(t, rules, appliancetest.Evidence(t).Stranger)
 	_, neighbour := tenant(t)
 	stranger := neighbour.Key(t, access.Compliance)
-	for _, id := range []string{entry, "blk_", "x", nothing()["session"], strings.ToUpper(entry), "%00"} {
+	for _, id := range []string{entry, "blk_", "x", appliancetest.Nothing()["session"], strings.ToUpper(entry), "%00"} {
 		stranger.Do(t, "GET", "/v1/blocklist/"+id, nil, purpose).Refused(t, "not-found")
 		stranger.Do(t, "DELETE", "/v1/blocklist/"+id+"?reason=legal", nil).Refused(t, "not-found")
 	}

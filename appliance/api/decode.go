@@ -203,6 +203,8 @@ func queries(operation string) []string {
 		return []string{"log", "from", "limit"}
 	case "auditConsistency":
 		return []string{"log", "from", "to"}
+	case "retireAuditKey":
+		return []string{"early"}
 	}
 	return nil
 }

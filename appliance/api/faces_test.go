@@ -187,7 +187,7 @@ func TestSearchRefuses(t *testing.T) {
 		{"an empty picture", "bad-value", fieldsOf(t, []byte{})},
 		{"an empty session", "bad-value", fieldsOf(t, nil, "session", "")},
 		{"no face", "not-a-picture", fieldsOf(t, blankPicture(t))},
-		{"no session", "not-found", fieldsOf(t, nil, "session", nothing()["session"])},
+		{"no session", "not-found", fieldsOf(t, nil, "session", appliancetest.Nothing()["session"])},
 		{"no id", "not-found", fieldsOf(t, nil, "session", "../clients")},
 		{"a long id", "too-large", fieldsOf(t, nil, "session", strings.Repeat("x", 65))},
 		{"not decided", "not-found", fieldsOf(t, nil, "session", open)},

@@ -56,16 +56,8 @@ func (s *server) Documentation(w http.ResponseWriter, _ *http.Request) {
 
 // head of an audit log.
 func (s *server) head(log string) (out LogHead, err error) {
-	err = s.Sources.State.View(func(v *state.View) error {
-		size, err := v.Head(log)
-		if err != nil {
-			return err
-		}
-		out.Size = int64(size)
-		out.Origin, err = v.Origin(log)
-		return err
-	})
-	return out, err
+	h, err := s.Sources.State.Log(log).Head()
+	return LogHead{Origin: h.Origin, Size: h.Size}, err
 }
 
 func (s *server) Status(w http.ResponseWriter, r *http.Request) {
@@ -101,6 +93,10 @@ func (s *server) Status(w http.ResponseWriter, r *http.Request) {
 		free, total := s.Sources.Disk.Space()
 		size, _ := s.Sources.State.Size()
 		out.Disk.FreeBytes, out.Disk.TotalBytes, out.Disk.StateBytes = int64(free), int64(total), size
+		out.Forwarding = []Forwarding{}
+		for _, f := range s.Sources.Forward.Status() {
+			out.Forwarding = append(out.Forwarding, Forwarding{Sink: f.Name, LagEvents: f.Lag, LagSeconds: f.LagSeconds, Alarm: f.Alarm, Error: some(f.LastError)})
+		}
 		return show(w, http.StatusOK, out)
 	})
 }
@@ -149,7 +145,7 @@ func (s *server) log(c access.Caller, log *string) (string, error) {
 	if log != nil && *log != "tenant" && *log != "system" {
 		return "", problem.New(problem.BadValue, "log is tenant or system").In("log")
 	}
-	return s.Ledger.Log(c, log != nil && *log == "system")
+	return s.Ledger.Which(c, log != nil && *log == "system")
 }
 
 func (s *server) Checkpoint(w http.ResponseWriter, r *http.Request, params CheckpointParams) {
@@ -202,19 +198,28 @@ func (s *server) AuditEvents(w http.ResponseWriter, r *http.Request, params Audi
 		if err != nil {
 			return err
 		}
-		out := AuditEvents{Origin: page.Origin, Size: page.Size, Events: []map[string]any{}}
-		for _, b := range page.Leaves {
-			var e map[string]any
-			if err := json.Unmarshal(b, &e); err != nil {
-				return err
-			}
-			out.Events = append(out.Events, e)
+		out := AuditEvents{Origin: page.Origin, Size: page.Size}
+		if out.Events, err = events(page.Leaves); err != nil {
+			return err
 		}
 		if end := page.First + int64(len(page.Leaves)); end < page.Size {
 			out.Next = &end
 		}
 		return show(w, http.StatusOK, out)
 	})
+}
+
+// events of leaves, as they stand in the log.
+func events(leaves [][]byte) ([]map[string]any, error) {
+	all := []map[string]any{}
+	for _, b := range leaves {
+		var e map[string]any
+		if err := json.Unmarshal(b, &e); err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
 }
 
 func (s *server) AuditProof(w http.ResponseWriter, r *http.Request, seq int64, params AuditProofParams) {

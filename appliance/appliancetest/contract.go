@@ -46,7 +46,7 @@ func Description(t testing.TB) *openapi3.T {
 
 // asText has the validator take these bodies as they are.
 var asText = sync.OnceFunc(func() {
-	for _, kind := range []string{"image/jpeg", "image/png", "image/webp", "text/event-stream", "text/html"} {
+	for _, kind := range []string{"image/jpeg", "image/png", "image/webp", "text/event-stream", "text/html", "application/x-tar"} {
 		openapi3filter.RegisterBodyDecoder(kind, func(b io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
 			all, err := io.ReadAll(b)
 			return string(all), err

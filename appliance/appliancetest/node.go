@@ -124,6 +124,15 @@ func (n *Node) Restart(t testing.TB, meanwhile func()) {
 	n.run(t)
 }
 
+// Broken is Restart of a node that has ended of itself, and gives why.
+func (n *Node) Broken(t testing.TB, meanwhile func()) error {
+	t.Helper()
+	err := n.stop()
+	meanwhile()
+	n.run(t)
+	return err
+}
+
 // Configuration is how the node was opened, to open it another way.
 func (n *Node) Configuration() appliance.Config { return n.config }
 

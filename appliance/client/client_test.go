@@ -72,6 +72,13 @@ func TestRequests(t *testing.T) {
 		"GET /v1/audit/key?log=tenant":            func(c *client.Client) error { _, err := c.AuditKey(ctx, "tenant"); return err },
 		"GET /v1/audit/checkpoint":                func(c *client.Client) error { _, err := c.Checkpoint(ctx, ""); return err },
 		"GET /v1/audit/consistency?from=3&to=9":   func(c *client.Client) error { _, err := c.Consistency(ctx, "", 3, 9); return err },
+		"POST /v1/audit/search":                   func(c *client.Client) error { _, err := c.SearchAudit(ctx, api.AuditQuery{}); return err },
+		"POST /v1/audit/exports":                  func(c *client.Client) error { return c.ExportAudit(ctx, api.AuditRange{}, "", io.Discard, nil) },
+		"POST /v1/audit/cosignatures":             func(c *client.Client) error { _, err := c.CosignAudit(ctx, api.CosignRequest{}); return err },
+		"GET /v1/audit/trust":                     func(c *client.Client) error { _, err := c.AuditTrust(ctx); return err },
+		"POST /v1/audit/keys/rotate":              func(c *client.Client) error { _, err := c.RotateAuditKey(ctx); return err },
+		"POST /v1/audit/keys/retire":              func(c *client.Client) error { _, err := c.RetireAuditKey(ctx, false); return err },
+		"POST /v1/audit/keys/retire?early=true":   func(c *client.Client) error { _, err := c.RetireAuditKey(ctx, true); return err },
 	} {
 		n := start(t, ok("{}"))
 		if err := do(n.client(t)); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"gatehouse/appliance/forward"
 	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
 	"gatehouse/cluster"
@@ -29,12 +30,13 @@ func edges() []float64 {
 
 // Sources of what is read when metrics are asked for.
 type Sources struct {
-	Node  *cluster.Node
-	State *state.State
-	Keys  *keys.Store
-	Jobs  *jobs.Pool
-	Disk  *Disk
-	Faces *identify.Keeper
+	Node    *cluster.Node
+	State   *state.State
+	Keys    *keys.Store
+	Jobs    *jobs.Pool
+	Disk    *Disk
+	Faces   *identify.Keeper
+	Forward *forward.Forwarder
 }
 
 // Metrics of one node.
@@ -90,6 +92,26 @@ func (m *Metrics) Read(s Sources) {
 		{"gatehouse_disk_full", "Whether new evidence is refused for want of space.", func() float64 { return truth(s.Disk.Full()) }},
 	} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value))
+	}
+	m.forwarding(s.Forward)
+}
+
+// forwarding of the audit logs, by sink. The sinks are those of the node's
+// configuration: a few, and none comes later.
+func (m *Metrics) forwarding(f *forward.Forwarder) {
+	for i, sink := range f.Status() {
+		for _, g := range []struct {
+			name, help string
+			value      func(forward.SinkStatus) float64
+		}{
+			{"gatehouse_forward_lag_events", "Events of the audit logs that a sink does not have yet.", func(s forward.SinkStatus) float64 { return float64(s.Lag) }},
+			{"gatehouse_forward_lag_seconds", "Age of the oldest of them.", func(s forward.SinkStatus) float64 { return s.LagSeconds }},
+			{"gatehouse_forward_sent", "Events that a sink has confirmed since the start.", func(s forward.SinkStatus) float64 { return float64(s.Sent) }},
+			{"gatehouse_forward_alarm", "Whether a sink has been behind for too long.", func(s forward.SinkStatus) float64 { return truth(s.Alarm) }},
+		} {
+			m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help, ConstLabels: prometheus.Labels{"sink": sink.Name}},
+				func() float64 { return g.value(f.Status()[i]) }))
+		}
 	}
 }
 

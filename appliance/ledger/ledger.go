@@ -1,22 +1,28 @@
-// Package ledger shows the audit logs: their events, signed checkpoints, and
-// proofs against them.
+// Package ledger shows the audit logs: their events, found by what they are
+// about, signed checkpoints, proofs against them, and bundles that an auditor
+// verifies without this program's word for it. It also puts full segments of
+// the logs away into files.
 //
-// It must never sign for a state that is not agreed on, and never show a
-// tenant another one's log.
+// It must never sign for a state that is not agreed on, never show a tenant
+// another one's log, and never show an event before the reading is in the log.
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"gatehouse/appliance/access"
+	"gatehouse/appliance/act"
 	"gatehouse/appliance/problem"
 	"gatehouse/store/audit"
-	"gatehouse/store/command"
+	"gatehouse/store/audit/segment"
 	"gatehouse/store/keys"
 	"gatehouse/store/state"
 )
@@ -24,56 +30,83 @@ import (
 // Cluster is asked before a log is read.
 type Cluster interface{ Read(context.Context) error }
 
-// Record has an event agreed on.
-type Record func(ctx context.Context, c access.Caller, events ...*command.Event) error
+// Config of the ledger.
+type Config struct {
+	*act.Proposer
+	Dir     string // of the segments' files and of what was signed last
+	Cluster Cluster
+	State   *state.State
+	Keys    *keys.Store
+	// Tick lets time pass in the state, which anchors the logs that have grown.
+	Tick    func(context.Context) error
+	Log     *slog.Logger
+	Version string
+}
 
 // Ledger is safe for concurrent use.
 type Ledger struct {
-	cluster Cluster
-	state   *state.State
-	keys    *keys.Store
+	Config
 	signer  *audit.Signer
-	record  Record
 	signing sync.Mutex // one at a time: a smaller size must not come second
+	nonces  sync.Mutex // one at a time: none is written twice
+	finder  *finder
 }
 
-// Open reads what was signed last from path and compares it with the state: a
-// log that does not extend it is a fork, and the node must not serve.
-func Open(path string, c Cluster, s *state.State, k *keys.Store, record Record) (*Ledger, error) {
-	signer, err := audit.OpenSigner(path, k.Signer)
+// Open reads what was signed last and compares it with the state: a log that
+// does not extend it is a fork, and the node must not serve.
+func Open(c Config) (*Ledger, error) {
+	signer, err := audit.OpenSigner(filepath.Join(c.Dir, "last-signed"), c.Keys.Signers)
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{cluster: c, state: s, keys: k, signer: signer, record: record}
-	return l, s.View(func(v *state.View) error {
-		all, err := v.Tenants()
+	l := &Ledger{Config: c, signer: signer, finder: newFinder(c.Dir, c.State)}
+	logs, err := l.Logs()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range logs {
+		log := c.State.Log(name)
+		h, err := log.Head()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		logs := []string{audit.System}
+		if err := log.Whole(); err != nil {
+			return nil, err
+		}
+		if err := signer.Check(h.Origin, h.Size, log); err != nil {
+			return nil, fmt.Errorf("audit log %s: %w", h.Origin, err)
+		}
+	}
+	return l, nil
+}
+
+// Logs of the cluster: the system's and each tenant's.
+func (l *Ledger) Logs() ([]string, error) {
+	logs := []string{audit.System}
+	return logs, l.State.View(func(v *state.View) error {
+		all, err := v.Tenants()
 		for _, t := range all {
 			logs = append(logs, t.Id)
 		}
-		for _, log := range logs {
-			origin, err := v.Origin(log)
-			if err != nil {
-				return err
-			}
-			size, err := v.Head(log)
-			if err != nil {
-				return err
-			}
-			if err := signer.Check(origin, int64(size), v.Hashes(log)); err != nil {
-				return fmt.Errorf("audit log %s: %w", origin, err)
-			}
-		}
-		return nil
+		return err
 	})
 }
 
-// Log that a caller may read: the tenant's own, or the cluster's for its
+// Size of a log, and its origin.
+func (l *Ledger) Size(log string) (origin string, size int64, err error) {
+	h, err := l.State.Log(log).Head()
+	return h.Origin, h.Size, err
+}
+
+// Scan gives leaves of a log in order. It is for the node's own use: the reading
+// is not in the log.
+func (l *Ledger) Scan(ctx context.Context, log string, from, to int64, do func(seq int64, leaf []byte) error) error {
+	return l.State.Log(log).Scan(ctx, from, to, do)
+}
+
+// Which log a caller may read: the tenant's own, or the cluster's for its
 // administrators.
-func (l *Ledger) Log(c access.Caller, system bool) (string, error) {
+func (l *Ledger) Which(c access.Caller, system bool) (string, error) {
 	if !system {
 		return c.Tenant, nil
 	}
@@ -85,7 +118,7 @@ func (l *Ledger) Log(c access.Caller, system bool) (string, error) {
 
 // Checkpoint signs the head of a log as it stands.
 func (l *Ledger) Checkpoint(ctx context.Context, log string) ([]byte, error) {
-	if err := l.cluster.Read(ctx); err != nil {
+	if err := l.Cluster.Read(ctx); err != nil {
 		return nil, err
 	}
 	l.signing.Lock()
@@ -94,53 +127,28 @@ func (l *Ledger) Checkpoint(ctx context.Context, log string) ([]byte, error) {
 	return note, err
 }
 
-func (l *Ledger) sign(log string) (note []byte, size int64, err error) {
-	var origin string
-	err = l.state.View(func(v *state.View) error {
-		n, err := v.Head(log)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return problem.New(problem.NotFound, "the log is empty")
-		}
-		size = int64(n)
-		origin, err = v.Origin(log)
-		return err
-	})
+func (l *Ledger) sign(name string) (note []byte, size int64, err error) {
+	log := l.State.Log(name)
+	h, err := log.Head()
 	if err != nil {
 		return nil, 0, err
 	}
-	note, err = l.signer.Sign(origin, size, hashes{l.state, log})
-	return note, size, err
-}
-
-// hashes of a log, each read by itself: those of a size never change, and the
-// state is not held while a signature is made durable.
-type hashes struct {
-	state *state.State
-	log   string
-}
-
-func (h hashes) Hash(index int64) (hash tlog.Hash, err error) {
-	err = h.state.View(func(v *state.View) (err error) {
-		hash, err = v.Hashes(h.log).Hash(index)
-		return err
-	})
-	return hash, err
+	if h.Size == 0 {
+		return nil, 0, problem.New(problem.NotFound, "the log is empty")
+	}
+	if note, err = l.signer.Sign(h.Origin, h.Size, log); errors.Is(err, segment.ErrDamaged) {
+		err = damaged(err, h.Origin)
+	}
+	return note, h.Size, err
 }
 
 // Key is the text of the key that verifies a log's checkpoints.
 func (l *Ledger) Key(log string) (string, error) {
-	var origin string
-	err := l.state.View(func(v *state.View) (err error) {
-		origin, err = v.Origin(log)
-		return err
-	})
+	h, err := l.State.Log(log).Head()
 	if err != nil {
 		return "", err
 	}
-	return l.keys.Verifier(origin)
+	return l.Keys.Verifier(h.Origin)
 }
 
 // Page of events.
@@ -153,99 +161,98 @@ type Page struct {
 
 // Events gives up to limit events from a sequence number; a negative one
 // counts from the end. That they were read is in the log before they leave.
-func (l *Ledger) Events(ctx context.Context, c access.Caller, log string, from int64, limit int) (*Page, error) {
-	if err := l.cluster.Read(ctx); err != nil {
+func (l *Ledger) Events(ctx context.Context, c access.Caller, name string, from int64, limit int) (*Page, error) {
+	if err := l.Cluster.Read(ctx); err != nil {
 		return nil, err
 	}
-	p := &Page{First: from}
-	err := l.state.View(func(v *state.View) error {
-		size, err := v.Head(log)
-		if err != nil {
-			return err
-		}
-		if p.Origin, err = v.Origin(log); err != nil {
-			return err
-		}
-		p.Size = int64(size)
-		if from < 0 {
-			p.First = max(0, p.Size+from)
-		}
-		for i := p.First; i < min(p.Size, p.First+int64(limit)); i++ {
-			b, err := v.Leaf(log, uint64(i))
-			if err != nil {
-				return fmt.Errorf("event %d of %s: %w", i, p.Origin, err)
-			}
-			p.Leaves = append(p.Leaves, b)
-		}
+	log := l.State.Log(name)
+	h, err := log.Head()
+	if err != nil {
+		return nil, err
+	}
+	p := &Page{Origin: h.Origin, Size: h.Size, First: from}
+	if from < 0 {
+		p.First = max(0, h.Size+from)
+	}
+	err = log.Scan(ctx, p.First, min(h.Size, p.First+int64(limit)), func(_ int64, leaf []byte) error {
+		p.Leaves = append(p.Leaves, bytes.Clone(leaf))
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, damaged(err, h.Origin)
 	}
 	if len(p.Leaves) == 0 { // nothing is shown
 		return p, nil
 	}
-	return p, l.seen(ctx, c, log, fmt.Sprintf("%d-%d", p.First, p.First+int64(len(p.Leaves))-1))
+	return p, l.seen(ctx, c, name, map[string]string{"events": fmt.Sprintf("%d-%d", p.First, p.First+int64(len(p.Leaves))-1)})
 }
 
-func (l *Ledger) seen(ctx context.Context, c access.Caller, log, which string) error {
-	return l.record(ctx, c, &command.Event{Action: string(audit.AccessAudit), ObjectType: "log", ObjectId: log,
-		Result: string(audit.OK), RequestId: c.Request, Route: c.Route, Facts: map[string]string{"events": which}})
+// seen records that a log is about to be shown.
+func (l *Ledger) seen(ctx context.Context, c access.Caller, log string, what map[string]string) error {
+	e := act.Event(c, audit.AccessAudit, "log", log)
+	e.Facts = what
+	return l.Record(ctx, c, e)
+}
+
+// damaged says that a log cannot be read as it was written.
+func damaged(err error, origin string) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, state.ErrClosed) {
+		return err
+	}
+	return problem.New(problem.Damaged, "the audit log %s cannot be read", origin).Because(err)
 }
 
 // Proof that an event is in the log, under a checkpoint signed now, with the
 // event's exact bytes.
-func (l *Ledger) Proof(ctx context.Context, c access.Caller, log string, seq int64) (leaf, proof []byte, err error) {
-	if err := l.cluster.Read(ctx); err != nil {
+func (l *Ledger) Proof(ctx context.Context, c access.Caller, name string, seq int64) (leaf, proof []byte, err error) {
+	if err := l.Cluster.Read(ctx); err != nil {
 		return nil, nil, err
 	}
 	l.signing.Lock()
 	defer l.signing.Unlock()
 	p := audit.Proof{Index: seq}
 	var size int64
-	if p.Checkpoint, size, err = l.sign(log); err != nil {
+	if p.Checkpoint, size, err = l.sign(name); err != nil {
 		return nil, nil, err
 	}
 	if seq >= size {
 		return nil, nil, problem.New(problem.NotFound, "the log has no event %d", seq).In("seq")
 	}
-	if p.Hashes, err = audit.InclusionProof(size, seq, hashes{l.state, log}); err != nil {
-		return nil, nil, err
+	log := l.State.Log(name)
+	if p.Hashes, err = audit.InclusionProof(size, seq, log); err != nil {
+		return nil, nil, damaged(err, name)
 	}
-	if err := l.state.View(func(v *state.View) (err error) { leaf, err = v.Leaf(log, uint64(seq)); return err }); err != nil {
-		return nil, nil, err
+	if leaf, err = log.Leaf(seq); err != nil {
+		return nil, nil, damaged(err, name)
 	}
-	return leaf, p.Encode(), l.seen(ctx, c, log, fmt.Sprint(seq))
+	return leaf, p.Encode(), l.seen(ctx, c, name, map[string]string{"events": fmt.Sprint(seq)})
 }
 
 // Consistency proves that the log of size from is the beginning of that of
 // size to (0: the present one).
-func (l *Ledger) Consistency(ctx context.Context, log string, from, to int64) (origin string, size int64, proof []string, err error) {
-	if err := l.cluster.Read(ctx); err != nil {
+func (l *Ledger) Consistency(ctx context.Context, name string, from, to int64) (origin string, size int64, proof []string, err error) {
+	if err := l.Cluster.Read(ctx); err != nil {
 		return "", 0, nil, err
 	}
-	err = l.state.View(func(v *state.View) error {
-		n, err := v.Head(log)
-		if err != nil {
-			return err
-		}
-		if origin, err = v.Origin(log); err != nil {
-			return err
-		}
-		if size = to; size == 0 {
-			size = int64(n)
-		}
-		if from < 0 || from > size || size > int64(n) {
-			return problem.New(problem.BadValue, "from ≤ to ≤ %d, the size of the log", n).In("from")
-		}
-		all, err := audit.ConsistencyProof(from, size, v.Hashes(log))
-		for _, h := range all {
-			proof = append(proof, h.String())
-		}
-		return err
-	})
-	if errors.Is(err, audit.ErrProof) {
-		err = problem.New(problem.BadValue, "%v", err).In("from")
+	log := l.State.Log(name)
+	h, err := log.Head()
+	if err != nil {
+		return "", 0, nil, err
 	}
-	return origin, size, proof, err
+	if size = to; size == 0 {
+		size = h.Size
+	}
+	if from < 0 || from > size || size > h.Size {
+		return "", 0, nil, problem.New(problem.BadValue, "from ≤ to ≤ %d, the size of the log", h.Size).In("from")
+	}
+	var all []tlog.Hash
+	if all, err = audit.ConsistencyProof(from, size, log); errors.Is(err, audit.ErrProof) {
+		return "", 0, nil, problem.New(problem.BadValue, "%v", err).In("from")
+	} else if err != nil {
+		return "", 0, nil, damaged(err, h.Origin)
+	}
+	for _, h := range all {
+		proof = append(proof, h.String())
+	}
+	return h.Origin, size, proof, nil
 }

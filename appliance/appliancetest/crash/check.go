@@ -42,6 +42,9 @@ func (r *run) check(ctx context.Context, all bool) error {
 	if err := r.system.follow(ctx, r.admin, nil, all); err != nil {
 		return err
 	}
+	if err := r.auditor.visit(ctx, r.workers[0].client); err != nil {
+		return err
+	}
 	for _, w := range r.workers {
 		for _, s := range w.sessions {
 			r.logged(s)

@@ -74,6 +74,7 @@ type run struct {
 	adminKey       string
 	admin          *client.Client
 	tenant, system *log
+	auditor        *auditor
 	node           *Node
 	timeline       *os.File
 	began          time.Time
@@ -97,6 +98,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	defer r.timeline.Close()
 	r.tenant, r.system = r.newLog("", 1), r.newLog(api.LogSystem, 2)
+	r.auditor = &auditor{report: r.report}
 	err = r.run(ctx)
 	if r.node != nil {
 		r.node.Kill()

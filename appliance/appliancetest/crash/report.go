@@ -38,6 +38,7 @@ type Report struct {
 	Duplicates  int // decisions that found the face under another name
 	Checkpoints int
 	Leaves      int64 // of both logs, read and hashed
+	Bundles     int   // verified, each as the continuation of those before
 	Reads       int   // of pictures, compared byte for byte
 	Restarts    []time.Duration
 	Broken      []Broken
