@@ -33,8 +33,8 @@ func (s *settings) scenarios(ctx context.Context, f *figures) error {
 	if !s.told("load", r, err) {
 		return err
 	}
-	fmt.Printf("acknowledged: %d sessions, %d pictures, %d decisions, %d of which found the face under another name, %d erasures; %d pictures read back, %d leaves hashed, %d checkpoints held against them\n",
-		r.Sessions, r.Evidence, r.Decisions, r.Duplicates, r.Erasures, r.Reads, r.Leaves, r.Checkpoints)
+	fmt.Printf("acknowledged: %d sessions, %d pictures, %d decisions, %d of which found the face under another name, %d erasures; %d pictures read back, %d leaves hashed, %d checkpoints held against them, %d bundles verified in a row\n",
+		r.Sessions, r.Evidence, r.Decisions, r.Duplicates, r.Erasures, r.Reads, r.Leaves, r.Checkpoints, r.Bundles)
 	f.goal("crash_kills", float64(r.Kills), "kills", ">=", 200)
 	f.goal("crash_acknowledged_lost", float64(r.Count(crash.Lost)), "promises", "<=", 0)
 	f.goal("crash_decided_twice", float64(r.Count(crash.Twice)), "keys", "<=", 0)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,11 @@ import (
 )
 
 func auditCommands() []command {
+	return slices.Concat(readCommands(), []command{searchCommand(), exportCommand()}, keyCommands(), auditorCommands())
+}
+
+// readCommands look at the log, event by event.
+func readCommands() []command {
 	return []command{
 		{
 			name: "audit tail", online: true, summary: "print the events of the audit log",

@@ -38,9 +38,9 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	for _, b := range r.Broken {
 		t.Error(b)
 	}
-	t.Logf("%d kills; acknowledged: %d sessions, %d pictures, %d decisions, %d found the face under another name, %d erasures; %d pictures read back, %d leaves, %d checkpoints; restart %v, at most %v",
-		r.Kills, r.Sessions, r.Evidence, r.Decisions, r.Duplicates, r.Erasures, r.Reads, r.Leaves, r.Checkpoints, r.Restart(0.5), r.Restart(1))
-	if !t.Failed() && (r.Kills != c.Kills || r.Sessions < c.Kills/2 || r.Evidence < c.Kills/2 || r.Decisions < c.Kills/5 || r.Duplicates == 0 || r.Reads < r.Evidence) {
+	t.Logf("%d kills; acknowledged: %d sessions, %d pictures, %d decisions, %d found the face under another name, %d erasures; %d pictures read back, %d leaves, %d checkpoints, %d bundles; restart %v, at most %v",
+		r.Kills, r.Sessions, r.Evidence, r.Decisions, r.Duplicates, r.Erasures, r.Reads, r.Leaves, r.Checkpoints, r.Bundles, r.Restart(0.5), r.Restart(1))
+	if !t.Failed() && (r.Kills != c.Kills || r.Sessions < c.Kills/2 || r.Evidence < c.Kills/2 || r.Decisions < c.Kills/5 || r.Duplicates == 0 || r.Reads < r.Evidence || r.Bundles < c.Kills) {
 		t.Error("there was too little load for the kills to show anything")
 	}
 	if t.Failed() {

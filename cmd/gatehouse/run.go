@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"gatehouse/appliance"
+	"gatehouse/appliance/forward"
 )
 
 func runCommand() command {
@@ -34,6 +35,13 @@ Certificate: the node makes its own at the first start (DIR/tls/cert.pem), which
 clients pin with --ca. Give the bank's with --certificate and --key; changed
 files are taken up without a restart.
 
+--forward sends every event of the audit logs to the bank's own collection, in
+order and at least once, beside the requests: syslog over TLS (RFC 5424), as
+syslog+tls://HOST:6514?ca=FILE with cert=FILE&key=FILE where the receiver wants to
+know the sender and name=HOST where its certificate has another name; or lines of
+JSON, as file:///PATH, which logrotate may move. from=now leaves out what was
+logged before. How far behind a sink is, 'gatehouse status' and the metrics tell.
+
 The log goes to standard error. It holds no personal data and no keys.
 
 Exit codes: 0 stopped when asked; 1 failure; 2 wrong usage; 10 the disk is
@@ -57,6 +65,11 @@ Example:
 			fs.StringVar(&r.config.SealFile, "seal-file", "", "make the first key file at this `PATH` (default: DIR.seal)")
 			fs.IntVar(&r.config.Queue, "queue", 0, "let at most `N` verifications wait (default 0: 32 for each worker)")
 			fs.Uint64Var(&r.reserve, "reserve", 1024, "refuse new evidence below this many `MiB` of free disk")
+			fs.Func("forward", "forward the audit logs to this `ADDRESS`; may be repeated", func(s string) error {
+				r.config.Forward = append(r.config.Forward, s)
+				_, err := forward.ParseSink(s)
+				return err
+			})
 			fs.StringVar(&r.level, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
 			fs.StringVar(&r.format, "log-format", "text", "log as `FORMAT`: text or json")
 			return r.run

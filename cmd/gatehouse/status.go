@@ -53,6 +53,19 @@ func describeStatus(s *api.Status) string {
 	for _, l := range s.Audit {
 		line(&w, "audit", position(&l))
 	}
+	for _, f := range s.Forwarding {
+		text := f.Sink + ", up to date"
+		if f.LagEvents > 0 {
+			text = fmt.Sprintf("%s, %s behind, %.0f s", f.Sink, plural(int(f.LagEvents), "event"), f.LagSeconds)
+		}
+		if f.Alarm {
+			text += ", ALARM"
+		}
+		if f.Error != nil {
+			text += ": " + *f.Error
+		}
+		line(&w, "forwarding", text)
+	}
 	return w.String()
 }
 
