@@ -9,11 +9,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    := 30s
 SOURCES      = $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') $(wildcard engine/picture/*.[ch]) \
-               appliance/api/openapi.yaml appliance/api/api.html appliance/decide/default.json go.mod go.sum
+               appliance/api/openapi.yaml appliance/api/api.html appliance/decide/default.json appliance/report/report.html appliance/report/style.css go.mod go.sum
 
 OAPI        := github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 
-.PHONY: run test deps assets generate lint fuzz eval bench bench-gallery chaos clean
+.PHONY: run test deps assets generate lint fuzz eval bench bench-gallery bench-audit chaos clean
 
 run: gatehouse
 	@sh cmd/run.sh
@@ -72,6 +72,10 @@ bench: gatehouse
 # The 1:N search beside FAISS, hnswlib and usearch, at 100,000 and 1,000,000 faces.
 bench-gallery: gatehouse
 	go run ./cmd/eval gallery
+
+# A million events: appended, searched for, exported, verified, forwarded.
+bench-audit: gatehouse
+	go run ./cmd/eval audit
 
 # Kills the node at random moments, hundreds of times.
 chaos: gatehouse
