@@ -61,7 +61,8 @@ func publicDir() (string, error) {
 
 func prepare(dir string) error {
 	binary, passport = filepath.Join(dir, "gatehouse"), filepath.Join(dir, "passport.png")
-	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, ".").CombinedOutput(); err != nil {
+	// As make builds it.
+	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	// The dates on a specimen follow the calendar, and not every drawing is
