@@ -208,11 +208,12 @@ func (l *Ledger) Proof(ctx context.Context, c access.Caller, name string, seq in
 	if err := l.Cluster.Read(ctx); err != nil {
 		return nil, nil, err
 	}
-	l.signing.Lock()
-	defer l.signing.Unlock()
 	p := audit.Proof{Index: seq}
 	var size int64
-	if p.Checkpoint, size, err = l.sign(name); err != nil {
+	l.signing.Lock()
+	p.Checkpoint, size, err = l.sign(name)
+	l.signing.Unlock()
+	if err != nil {
 		return nil, nil, err
 	}
 	if seq >= size {

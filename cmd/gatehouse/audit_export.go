@@ -11,12 +11,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"gatehouse/appliance/api"
 	"gatehouse/appliance/client"
+	"gatehouse/store/audit"
+	"gatehouse/store/audit/trust"
 )
 
 func exportCommand() command {
@@ -138,7 +141,15 @@ func (e *exportFlags) own(ctx context.Context, n *client.Client) error {
 	if err != nil {
 		return err
 	}
-	if *e.log != "tenant" || !strings.Contains(string(policy), "/"+e.tenant+"/") {
+	p, err := trust.ParsePolicy(policy)
+	if err != nil {
+		return err
+	}
+	owns := slices.ContainsFunc(p.Logs(), func(origin string) bool {
+		_, tenant, _, err := audit.ParseOrigin(origin)
+		return err == nil && tenant == e.tenant && tenant != audit.System
+	})
+	if *e.log != "tenant" || !owns {
 		return fmt.Errorf("%w: the credential is not of the tenant %s", errUsage, e.tenant)
 	}
 	return nil

@@ -204,3 +204,11 @@ func restored(from, to string) error {
 		return os.Chmod(path, 0o600)
 	})
 }
+
+func TestAuditVerifyWithoutBundle(t *testing.T) {
+	for _, args := range [][]string{{"audit", "verify"}, {"audit", "verify", "--trust", "policy"}, {"audit", "verify", "a", "b", "--trust", "policy"}} {
+		if o := gatehouse(t, args...); o.code != 2 || !strings.Contains(o.stderr, "BUNDLE") || strings.Contains(o.stderr, "panic") {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+}

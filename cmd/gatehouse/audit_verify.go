@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -97,7 +96,10 @@ type verifyFlags struct {
 }
 
 func (f *verifyFlags) run(ctx context.Context, c *call, args []string) (err error) {
-	if err := cmp.Or(arguments(args, "BUNDLE"), f.check(args)); err != nil {
+	if err := arguments(args, "BUNDLE"); err != nil {
+		return err
+	}
+	if err := f.check(args); err != nil {
 		return err
 	}
 	o := bundle.Options{FirstUse: f.firstUse, Nonce: f.nonce, Now: time.Now(), ClockTolerance: f.tolerance}
