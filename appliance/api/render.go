@@ -71,7 +71,7 @@ func problemOf(err error) *problem.Problem {
 		p.After = galleryPause
 		return p
 	case errors.Is(err, identify.ErrBusy):
-		return problem.New(problem.Busy, "the gallery is being rebuilt, or its graph built")
+		return problem.New(problem.Busy, "the gallery is being rebuilt, or its graph built; 'gatehouse gallery stats' tells how far it is")
 	case errors.Is(err, gallery.ErrNoGraph):
 		return problem.New(problem.NoGraph, "there is no graph of the subjects in memory").In("engine")
 	case errors.Is(err, keys.ErrSealed), errors.Is(err, gallery.ErrClosed):

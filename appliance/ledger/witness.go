@@ -96,19 +96,17 @@ const overlap = 30 * 24 * time.Hour
 // Rotate makes a new key of the logs. The earlier one signs beside it until it is
 // retired. The system's log has the keys, under both signatures from then on.
 func (l *Ledger) Rotate(ctx context.Context, c access.Caller) error {
-	h, err := l.State.Log(audit.System).Head()
+	before, err := l.SigningKeys()
 	if err != nil {
 		return err
 	}
-	if all, err := l.SigningKeys(); err != nil {
-		return err
-	} else if len(all) > 1 {
+	if len(before) > 1 {
 		return busy(keys.ErrOverlap)
 	}
 	// Before it happens: a rotation that the log does not know must not be. What
 	// is announced and fails is rotated by asking again.
 	begun := act.Event(c, audit.LogKeyRotate, "signing_key", "")
-	begun.Facts = map[string]string{"phase": "begin", "key": first(l.Keys.Verifiers(h.Origin))}
+	begun.Facts = map[string]string{"phase": "begin", "key": before[0].Key}
 	if err := l.Record(ctx, system(c), begun); err != nil {
 		return err
 	}
@@ -117,8 +115,12 @@ func (l *Ledger) Rotate(ctx context.Context, c access.Caller) error {
 	} else if err != nil {
 		return err
 	}
+	after, err := l.SigningKeys()
+	if err != nil {
+		return err
+	}
 	done := act.Event(c, audit.LogKeyRotate, "signing_key", "")
-	done.Facts = map[string]string{"phase": "done", "earlier_key": begun.Facts["key"], "key": first(l.Keys.Verifiers(h.Origin))}
+	done.Facts = map[string]string{"phase": "done", "earlier_key": before[0].Key, "key": after[0].Key}
 	return l.Record(ctx, system(c), done)
 }
 
@@ -208,13 +210,6 @@ func (l *Ledger) SigningKeys() ([]SigningKey, error) {
 func system(c access.Caller) access.Caller {
 	c.Tenant = ""
 	return c
-}
-
-func first(all []string, err error) string {
-	if err != nil || len(all) == 0 {
-		return ""
-	}
-	return all[0]
 }
 
 // Trust is the policy that pins the keys of a tenant's log and of the system's

@@ -88,7 +88,7 @@ var kinds = map[Kind]struct {
 	Unavailable:     {503, "The cluster cannot answer now", "repeat the request, with the same idempotency key"},
 	GalleryLoading:  {503, "The face gallery is being loaded", "wait as Retry-After says; /readyz tells how far it is"},
 	NoGraph:         {409, "The face gallery has no graph", "build it with 'gatehouse gallery rebuild --graph', or search with the exact engine"},
-	Busy:            {409, "Other work of this kind is under way", "wait for it: 'gatehouse gallery stats' tells how far it is"},
+	Busy:            {409, "Other work of this kind is under way, or not over yet", "wait for it, as the detail says"},
 	Damaged:         {500, "What is stored is damaged", "run 'gatehouse data check' and restore from a backup"},
 	Internal:        {500, "Something is wrong with the node", "look into its log for the request id"},
 }

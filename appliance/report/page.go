@@ -11,11 +11,11 @@ import (
 
 // page is what the template shows.
 type page struct {
-	Style                template.CSS
-	Policy               string
-	Title, Command, Made string
-	Glance               []fact
-	Sections             []section
+	Style          template.CSS
+	Policy         string
+	Title, Command string
+	Glance         []fact
+	Sections       []section
 }
 
 // fact is a number with where it is explained.

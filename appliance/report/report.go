@@ -27,7 +27,6 @@ type Meta struct {
 	Nonce                   string // of the auditor who asked; may be empty
 	Anchors                 int    // checkpoints of this log in the system's slice of the bundle
 	Version                 string // of the program that made the bundle
-	Made                    time.Time
 }
 
 // Head is a checkpoint and who signed it.

@@ -28,7 +28,7 @@ func meta(to int64) report.Meta {
 	return report.Meta{
 		Origin: origin, Tenant: "ten_b", Cluster: "clu_a", To: to,
 		End:  report.Head{Size: to, Root: "cm9vdA==", Signed: []string{origin}, Cosigned: []report.Cosigner{{Name: "regulator.example", At: time.Unix(1_764_158_400, 0)}}},
-		Keys: []string{origin + "+12345678+AQID"}, Nonce: "n-1", Anchors: 2, Version: "1.0.0", Made: time.Unix(1_764_158_500, 0),
+		Keys: []string{origin + "+12345678+AQID"}, Nonce: "n-1", Anchors: 2, Version: "1.0.0",
 	}
 }
 

@@ -12,7 +12,6 @@ func (r *Report) page() *page {
 	p := &page{
 		Title:   "Audit report: " + harmless(m.Origin, maxMeta),
 		Command: "gatehouse audit verify BUNDLE.ekab --trust TRUST --state STATE",
-		Made:    moment(m.Made),
 	}
 	glance := func(section string, n int64, one, many string) {
 		f := fact{Number: grouped(n), Text: many, Section: section}
@@ -42,7 +41,7 @@ func (r *Report) rangeSection(run *run) section {
 	t := newTable("range-facts", "What this report covers", "", column{"", words}, column{"", code})
 	for _, f := range [...]struct{ name, value string }{
 		{"Log", m.Origin}, {"Tenant", m.Tenant}, {"Cluster", m.Cluster},
-		{"Program", m.Version}, {"Made (UTC)", moment(m.Made)}, {"Auditor's nonce", m.Nonce},
+		{"Program", m.Version}, {"Auditor's nonce", m.Nonce},
 	} {
 		if f.value != "" {
 			t.row(f.name, harmless(f.value, maxMeta))

@@ -49,9 +49,10 @@ here: the head's signature, that the event is in the tree under it byte for
 byte, and that it is the one that was asked for. Ends with 1 where anything
 does not hold.
 
---trust names a FILE with the log's key (one line, a note vkey) that you got by
-another way than from this node. Without it the node's own key is used, and the
-output says so: a node that shows another history could show another key too.
+--trust names a FILE with the log's key (one line, a note vkey), or a policy with
+all that signed it ('audit trust'), that you got by another way than from this
+node. Without it the node's own key is used, and the output says so: a node that
+shows another history could show another key too.
 
 Example:
   gatehouse audit prove 17 --trust log.vkey`,
@@ -280,7 +281,7 @@ func auditCheckpoint(ctx context.Context, c *call, log api.Log, trust, out strin
 	if err != nil {
 		return err
 	}
-	k, err := logKey(ctx, n, log, trust)
+	k, err := trustIn(ctx, n, log, trust)
 	if err != nil {
 		return err
 	}
@@ -297,7 +298,7 @@ func auditCheckpoint(ctx context.Context, c *call, log api.Log, trust, out strin
 		if out == "" {
 			return h.Checkpoint
 		}
-		return fmt.Sprintf("%s: %s, root %s, signed by %s\n%s", out, oneLine(position(&api.LogHead{Origin: h.Origin, Size: h.Size})), h.Root, k.name(), k.doubt())
+		return fmt.Sprintf("%s: %s, root %s, signed by %s\n%s", out, oneLine(position(&api.LogHead{Origin: h.Origin, Size: h.Size})), h.Root, signers(head), k.doubt())
 	})
 	return nil
 }

@@ -107,6 +107,7 @@ func TestAuditorsYear(t *testing.T) {
 	}
 
 	// A key is replaced. Who has pinned either verifies.
+	ok(s.as(t, "audit", "audit", "checkpoint", "--out", at("earlier"), "--trust", at("policy")))
 	ok(s.as(t, "admin", "audit", "rotate-key"))
 	write("new", ok(s.as(t, "audit", "audit", "trust")))
 	second := export("second.ekab", "--from", fmt.Sprint(got.To))
@@ -122,6 +123,11 @@ func TestAuditorsYear(t *testing.T) {
 	third := export("third.ekab", "--from", fmt.Sprint(next.To))
 	verify(21, third, trusting...)
 	verify(0, third, "--trust", at("retired"), "--state", at("state"))
+	ok(s.as(t, "audit", "audit", "consistency", at("earlier"), "--trust", at("new"))) // has both keys
+	if o := s.as(t, "audit", "audit", "consistency", at("earlier")); o.code != 1 || !strings.Contains(o.stderr, "was replaced") {
+		t.Errorf("a head under a key that is gone: %+v", o)
+	}
+	ok(s.as(t, "audit", "audit", "prove", "3", "--trust", at("new")))
 
 	// Another bank's log is not this one's.
 	other := serve(t)

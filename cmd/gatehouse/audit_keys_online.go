@@ -30,10 +30,10 @@ Example:
 					if err := arguments(args); err != nil {
 						return err
 					}
-					return with(c, func(n *client.Client) (*trusted, error) {
+					return with(c, func(n *client.Client) (*shownPolicy, error) {
 						b, err := n.AuditTrust(ctx)
-						return &trusted{string(b)}, err
-					}, func(t *trusted) string { return t.Policy })
+						return &shownPolicy{string(b)}, err
+					}, func(t *shownPolicy) string { return t.Policy })
 				}
 			},
 		},
@@ -42,7 +42,9 @@ Example:
 			manual: `
 CHECKPOINT is what the auditor's 'audit witness' wrote, and --witness names the
 FILE with the auditor's public key. The node verifies both and writes them into the
-log; bundles that end or begin at that checkpoint carry the signature from then on.
+log; bundles that end or begin at that checkpoint carry the signature from then on:
+export the same range again, with --to. The head of the system's log, which the
+witness signs beside it (CHECKPOINT.system), is for platform_admin to keep.
 A log that was cut or rewritten since is then found out by whoever has either.
 
 Example:
@@ -76,7 +78,9 @@ Example:
 			manual: `
 Makes a new key. Checkpoints and bundles bear both signatures until 'audit
 retire-key', so that auditors who have pinned either can verify them meanwhile:
-give them what 'audit trust' prints now. It is for platform_admin.
+give them what 'audit trust' prints now, to add to their policies. Who takes the
+earlier key out of his can no longer prove what it has signed. It is for
+platform_admin.
 
 Example:
   gatehouse audit rotate-key && gatehouse audit trust > bank.policy`,
@@ -93,8 +97,10 @@ Example:
 			name: "audit retire-key", online: true, summary: "destroy the earlier of two keys that sign the logs",
 			manual: `
 Ends the overlap that 'audit rotate-key' began. The earlier key is destroyed and
-signs no more; what it has signed stays valid. The node refuses before the two have
-signed together for 30 days; --early is for a key that somebody may know.
+signs no more; what it has signed stays valid, so auditors keep it in their
+policies, bounded by the size that 'key.destroy' has in their log ('valid',
+docs/formats.md). The node refuses before the two have signed together for 30 days;
+--early is for a key that somebody may know.
 
 Example:
   gatehouse audit retire-key`,
@@ -111,8 +117,8 @@ Example:
 	}
 }
 
-// trusted is a policy as the node gives it.
-type trusted struct {
+// shownPolicy is a policy as the node gives it.
+type shownPolicy struct {
 	Policy string `json:"policy"`
 }
 

@@ -134,7 +134,7 @@ func next(v *bundle.Verdict, s *state) string {
 		if v.Evidence != nil {
 			return "keep the evidence: the log has signed two histories, and the witnesses have not cosigned this one; whoever has your policy is convinced by 'gatehouse audit fork'."
 		}
-		return "ask the witnesses why they did not cosign, then ask for the bundle again."
+		return "ask the bank whether it keeps what the witnesses signed, of the system's log too, and exported the same range again since; then ask the witnesses why they did not cosign."
 	case bundle.CodeStart:
 		if last, ok := s.memory.Last(v.Origin); ok {
 			return fmt.Sprintf("ask for the bundle that begins where you ended: 'gatehouse audit export --from %d'. If the bank cannot make it, its log was put back: keep your state.", last.Size)
@@ -142,7 +142,7 @@ func next(v *bundle.Verdict, s *state) string {
 		return "ask for a bundle from 0, or accept this beginning with --first-use once you know why you take it."
 	case bundle.CodeFork:
 		if v.Evidence == nil {
-			return "keep the bundle and your state, ask for the same range again, and compare with other auditors of this log."
+			return "keep the bundle and your state; put back into your policy the keys that signed what you have seen, for with them the evidence can be made; ask for the same range again, and compare with other auditors of this log."
 		}
 		return "keep the evidence, the bundle and your state apart from the bank; whoever has your policy is convinced by 'gatehouse audit fork'."
 	case bundle.CodeOrder, bundle.CodeAltered:

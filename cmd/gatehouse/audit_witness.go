@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -35,6 +36,10 @@ than what was cosigned before, or contradicts it.
 
 A bare CHECKPOINT proves no records. It is cosigned where the state has that very
 head, or nothing of its log and --first-use is given.
+
+A policy whose quorum asks for you asks it of both heads, so the bank keeps both:
+FILE as an auditor or compliance, FILE.system as platform_admin. Then it exports the
+same range again, with --to, and the bundle carries your signatures.
 
 Exit codes: those of 'audit verify'.
 
@@ -79,6 +84,13 @@ func (w *witnessFlags) run(ctx context.Context, c *call, args []string) error {
 	}
 	if w.key == "" || w.files.trust == "" || w.files.state == "" || w.out == "" {
 		return fmt.Errorf("%w: it needs --key FILE, --trust FILE, --state FILE and --out FILE", errUsage)
+	}
+	for _, out := range []string{w.out, w.out + ".system"} {
+		for _, in := range []string{w.key, w.files.trust, w.files.state, args[0]} {
+			if sameFile(out, in) {
+				return &inputError{out, errors.New("it would overwrite what is read: name another file with --out")}
+			}
+		}
 	}
 	key, err := w.readKey()
 	if err != nil {
@@ -134,6 +146,15 @@ func (w *witnessFlags) run(ctx context.Context, c *call, args []string) error {
 	}
 	show(c, done, (*cosigned).describe)
 	return nil
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false // nothing is there yet
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func (w *witnessFlags) readKey() (*trust.Witness, error) {

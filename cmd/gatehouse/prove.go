@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -12,52 +13,86 @@ import (
 	"gatehouse/appliance/api"
 	"gatehouse/appliance/client"
 	"gatehouse/store/audit"
+	"gatehouse/store/audit/trust"
 )
 
 // errNotProved: what the node showed does not hold.
 var errNotProved = errors.New("not proved")
 
-// maxTrust bytes of a file with one verifier key.
+// maxTrust bytes of a file with one key.
 const maxTrust = 4 << 10
 
-// trustedKey verifies a log's checkpoints.
-type trustedKey struct {
-	verifier note.Verifier
-	pinned   bool // by the user, not given by the node itself
+// trusted are the keys that verify one log's checkpoints.
+type trusted struct {
+	policy *trust.Policy
+	origin string
+	pinned bool // by the user, not given by the node itself
 }
 
-func logKey(ctx context.Context, n *client.Client, log api.Log, trust string) (*trustedKey, error) {
-	if trust != "" {
-		b, err := readSmall(trust, maxTrust)
+// trustIn reads the policy, or the one key, that the user has pinned; without a
+// file it takes the node's word.
+func trustIn(ctx context.Context, n *client.Client, log api.Log, file string) (*trusted, error) {
+	if file == "" {
+		text, err := n.AuditKey(ctx, log)
 		if err != nil {
 			return nil, err
 		}
-		v, err := note.NewVerifier(strings.TrimSpace(string(b)))
-		if err != nil {
-			return nil, &inputError{trust, fmt.Errorf("it holds no key of a log: %w; it is one line, <origin>+<hash>+<key>", err)}
+		p, err := trust.ParsePolicy([]byte(text))
+		if err != nil || len(p.Logs()) != 1 {
+			return nil, fmt.Errorf("%w: the node gave no key of a log: %w", errNotProved, err)
 		}
-		return &trustedKey{v, true}, nil
+		return &trusted{p, p.Logs()[0], false}, nil
 	}
-	text, err := n.AuditKey(ctx, log)
+	b, err := readSmall(file, maxPolicy)
 	if err != nil {
 		return nil, err
 	}
-	v, err := note.NewVerifier(strings.TrimSpace(text))
+	p, err := trust.ParsePolicy(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the node gave no key of a log: %w", errNotProved, err)
+		return nil, &inputError{file, fmt.Errorf("it holds no key of a log: %w; it is one line, <origin>+<hash>+<key>, or what 'audit trust' prints", err)}
 	}
-	return &trustedKey{v, false}, nil
+	origins := p.Logs()
+	if len(origins) > 1 {
+		origins = slices.DeleteFunc(origins, func(origin string) bool {
+			_, name, _, err := audit.ParseOrigin(origin)
+			return err != nil || (name == audit.System) != (log == api.LogSystem)
+		})
+	}
+	if len(origins) != 1 {
+		return nil, &inputError{file, fmt.Errorf("it pins %d logs that may be meant: leave the keys of one", len(origins))}
+	}
+	return &trusted{p, origins[0], true}, nil
 }
 
-// origin of the log whose key it is: an origin is its key's name.
-func (k *trustedKey) origin() string { return k.verifier.Name() }
+// keys that count under a checkpoint.
+func (k *trusted) keys(checkpoint []byte) note.Verifiers {
+	c, err := audit.ParseCheckpoint(checkpoint)
+	if err != nil {
+		return note.VerifierList()
+	}
+	return k.policy.Known(k.origin, c.Size)
+}
 
-func (k *trustedKey) name() string {
-	return fmt.Sprintf("%s+%08x", oneLine(k.verifier.Name()), k.verifier.KeyHash())
+// verified reads a checkpoint that one of the keys has signed.
+func (k *trusted) verified(checkpoint []byte) (*audit.Checkpoint, error) {
+	c, err := audit.VerifyCheckpoint(checkpoint, k.origin, k.keys(checkpoint))
+	if errors.Is(err, audit.ErrSignature) {
+		err = fmt.Errorf("%w; where the log's key was replaced, give --trust a policy that has the earlier one too", err)
+	}
+	return c, err
+}
+
+// signers of a checkpoint that was verified.
+func signers(c *audit.Checkpoint) string {
+	var all []string
+	for _, s := range c.Signatures {
+		all = append(all, fmt.Sprintf("%s+%08x", oneLine(s.Name), s.Hash))
+	}
+	return strings.Join(all, ", ")
 }
 
 // doubt says what is not shown where the key is the node's own word.
-func (k *trustedKey) doubt() string {
+func (k *trusted) doubt() string {
 	if k.pinned {
 		return ""
 	}
@@ -65,12 +100,12 @@ func (k *trustedKey) doubt() string {
 }
 
 // head fetches the log's checkpoint and verifies it.
-func (k *trustedKey) head(ctx context.Context, n *client.Client, log api.Log) (*audit.Checkpoint, []byte, error) {
+func (k *trusted) head(ctx context.Context, n *client.Client, log api.Log) (*audit.Checkpoint, []byte, error) {
 	text, err := n.Checkpoint(ctx, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	head, err := audit.VerifyCheckpoint(text, k.origin(), note.VerifierList(k.verifier))
+	head, err := k.verified(text)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: the log's head: %w", errNotProved, err)
 	}
@@ -90,12 +125,12 @@ type proved struct {
 	Proof  string `json:"proof"`
 
 	leaf *audit.Leaf
-	key  *trustedKey
+	key  *trusted
 }
 
 // prove fetches an event with its proof and verifies both here.
-func prove(ctx context.Context, n *client.Client, log api.Log, seq int64, trust string) (*proved, error) {
-	k, err := logKey(ctx, n, log, trust)
+func prove(ctx context.Context, n *client.Client, log api.Log, seq int64, file string) (*proved, error) {
+	k, err := trustIn(ctx, n, log, file)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +142,7 @@ func prove(ctx context.Context, n *client.Client, log api.Log, seq int64, trust 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotProved, err)
 	}
-	head, err := p.Verify([]byte(shown.Leaf), k.origin(), note.VerifierList(k.verifier))
+	head, err := p.Verify([]byte(shown.Leaf), k.origin, k.keys(p.Checkpoint))
 	if err != nil {
 		return nil, fmt.Errorf("%w: event %d: %w", errNotProved, seq, err)
 	}
@@ -115,10 +150,10 @@ func prove(ctx context.Context, n *client.Client, log api.Log, seq int64, trust 
 	if err != nil {
 		return nil, fmt.Errorf("%w: event %d: %w", errNotProved, seq, err)
 	}
-	if p.Index != seq || leaf.Seq != seq || leaf.Log != k.origin() {
-		return nil, fmt.Errorf("%w: the node showed event %d of %s in place %d, not event %d of %s", errNotProved, leaf.Seq, leaf.Log, p.Index, seq, k.origin())
+	if p.Index != seq || leaf.Seq != seq || leaf.Log != k.origin {
+		return nil, fmt.Errorf("%w: the node showed event %d of %s in place %d, not event %d of %s", errNotProved, leaf.Seq, leaf.Log, p.Index, seq, k.origin)
 	}
-	return &proved{Proved: true, Pinned: k.pinned, Origin: head.Origin, Seq: seq, Size: head.Size, Root: head.Root.String(), Key: k.name(),
+	return &proved{Proved: true, Pinned: k.pinned, Origin: head.Origin, Seq: seq, Size: head.Size, Root: head.Root.String(), Key: signers(head),
 		Leaf: shown.Leaf, Proof: shown.Proof, leaf: leaf, key: k}, nil
 }
 
@@ -158,12 +193,12 @@ type extended struct {
 	Root       string `json:"root"`
 	Key        string `json:"key"`
 
-	key *trustedKey
+	key *trusted
 }
 
 // extends verifies that the present log begins with that of a checkpoint in a
 // file.
-func extends(ctx context.Context, n *client.Client, log api.Log, file, trust string) (*extended, error) {
+func extends(ctx context.Context, n *client.Client, log api.Log, file, policy string) (*extended, error) {
 	b, err := readSmall(file, audit.MaxCheckpoint)
 	if err != nil {
 		return nil, err
@@ -171,11 +206,11 @@ func extends(ctx context.Context, n *client.Client, log api.Log, file, trust str
 	if _, err := audit.ParseCheckpoint(b); err != nil {
 		return nil, &inputError{file, fmt.Errorf("%w; give a file that 'gatehouse audit checkpoint --out' wrote", err)}
 	}
-	k, err := logKey(ctx, n, log, trust)
+	k, err := trustIn(ctx, n, log, policy)
 	if err != nil {
 		return nil, err
 	}
-	old, err := audit.VerifyCheckpoint(b, k.origin(), note.VerifierList(k.verifier))
+	old, err := k.verified(b)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errNotProved, file, err)
 	}
@@ -201,7 +236,7 @@ func extends(ctx context.Context, n *client.Client, log api.Log, file, trust str
 	if err := audit.VerifyConsistency(old.Size, head.Size, hashes, old.Root, head.Root); err != nil {
 		return nil, fmt.Errorf("%w: the log does not begin with that of %s: %w; keep that file and find out why", errNotProved, file, err)
 	}
-	return &extended{Consistent: true, Pinned: k.pinned, Origin: head.Origin, From: old.Size, To: head.Size, Root: head.Root.String(), Key: k.name(), key: k}, nil
+	return &extended{Consistent: true, Pinned: k.pinned, Origin: head.Origin, From: old.Size, To: head.Size, Root: head.Root.String(), Key: signers(head), key: k}, nil
 }
 
 func (e *extended) describe() string {

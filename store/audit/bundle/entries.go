@@ -132,6 +132,14 @@ func (c *check) takeErasures(f file) {
 
 // finish checks what can be told only when everything was read.
 func (c *check) finish() {
+	if c.m.From == c.m.To {
+		c.note("it has no records: the range is empty")
+	}
+	if c.disclosures {
+		c.note("%d of the %d personal values of its records are disclosed: the others were erased, or kept back", c.v.Disclosed, c.commitments.n)
+	} else if c.o.Secret != nil {
+		c.note("nothing is disclosed in it, although you gave a key")
+	}
 	if c.next < c.m.To {
 		c.missing(c.next, c.m.To)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // Policy is what an auditor pins: keys of logs, keys of witnesses, and how many
@@ -50,6 +52,17 @@ func (p *Policy) Logs() []string {
 		}
 	}
 	return origins
+}
+
+// Known are the pinned keys of the log origin that count at a size.
+func (p *Policy) Known(origin string, size int64) note.Verifiers {
+	var all []note.Verifier
+	for _, k := range p.logs {
+		if k.name == origin && k.counts(size) {
+			all = append(all, k.publicKey)
+		}
+	}
+	return note.VerifierList(all...)
 }
 
 // String gives the policy as text that ParsePolicy reads.
