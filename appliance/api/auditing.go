@@ -132,7 +132,7 @@ func (s *server) ExportAudit(w http.ResponseWriter, r *http.Request, params Expo
 				return problem.New(problem.Forbidden, "disclosures are for compliance").In("recipient")
 			}
 		}
-		return s.exporting(func() error {
+		return s.exporting(c.Tenant, func() error {
 			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTime)); err != nil {
 				return err
 			}
@@ -153,18 +153,17 @@ func (s *server) ExportAudit(w http.ResponseWriter, r *http.Request, params Expo
 	})
 }
 
-// exportsAtOnce of a node: each reads its range twice, at a processor's speed.
+// exportsAtOnce of a node, and half of them of a tenant, whose reader may be slow:
+// each reads its range twice, at a processor's speed.
 const exportsAtOnce = 2
 
 // exporting runs one of few.
-func (s *server) exporting(do func() error) error {
-	select {
-	case s.exports <- struct{}{}:
-		defer func() { <-s.exports }()
-		return do()
-	default:
-		return problem.New(problem.Busy, "%d exports are under way", exportsAtOnce)
+func (s *server) exporting(tenant string, do func() error) error {
+	if !s.exports.enter(tenant) {
+		return problem.New(problem.Busy, "another export is under way: a node makes %d at a time, one of each tenant", exportsAtOnce)
 	}
+	defer s.exports.leave(tenant)
+	return do()
 }
 
 // auditRange checks which part of a log is wanted.
@@ -213,7 +212,7 @@ func (s *server) CosignAudit(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) AuditTrust(w http.ResponseWriter, r *http.Request) {
 	s.handle(w, r, func(c access.Caller) error {
-		policy, err := s.Ledger.Trust(c.Tenant)
+		policy, err := s.Ledger.Trust(r.Context(), c.Tenant)
 		if err != nil {
 			return err
 		}

@@ -191,9 +191,9 @@ func TestRotation(t *testing.T) {
 	signatures := func() int {
 		return strings.Count(string(c.Do(t, "GET", "/v1/audit/checkpoint", nil).Want(t, 200).Body), "\n— ")
 	}
-	pinned := func() int {
-		return strings.Count(string(c.Do(t, "GET", "/v1/audit/trust", nil).Want(t, 200).Body), "log ")
-	}
+	policy := func() string { return string(c.Do(t, "GET", "/v1/audit/trust", nil).Want(t, 200).Body) }
+	pinned := func() int { return strings.Count(policy(), "log ") }
+	ended := func() int { return strings.Count(policy(), "valid ") }
 	rotate := func() *appliancetest.Answer { return admin.Do(t, "POST", "/v1/audit/keys/rotate", nil) }
 	retire := func(how string) *appliancetest.Answer {
 		return admin.Do(t, "POST", "/v1/audit/keys/retire"+how, nil)
@@ -202,8 +202,8 @@ func TestRotation(t *testing.T) {
 	retire("?early=true").Want(t, 404)
 	oldest := newAuditor(t, c)
 	v := oldest.accepts(t, part{}.export(t, c), bundle.Options{})
-	if signatures() != 1 || pinned() != 2 {
-		t.Errorf("one key: %d signatures, %d pinned", signatures(), pinned())
+	if signatures() != 1 || pinned() != 2 || ended() != 0 {
+		t.Errorf("one key: %d signatures, %s", signatures(), policy())
 	}
 
 	before, _ := head(t, c, "tenant")
@@ -213,8 +213,8 @@ func TestRotation(t *testing.T) {
 	rotate().Want(t, 409).Refused(t, "busy")
 	check := func() {
 		t.Helper()
-		if signatures() != 2 || pinned() != 4 {
-			t.Errorf("two keys: %d signatures, %d pinned", signatures(), pinned())
+		if signatures() != 2 || pinned() != 4 || ended() != 0 {
+			t.Errorf("two keys: %d signatures, %s", signatures(), policy())
 		}
 		extends(t, c, "tenant", before)
 	}
@@ -236,8 +236,8 @@ func TestRotation(t *testing.T) {
 	}
 	retire("").Want(t, 404)
 	n.Restart(t, nil)
-	if signatures() != 1 || pinned() != 2 {
-		t.Errorf("one key again: %d signatures, %d pinned", signatures(), pinned())
+	if signatures() != 1 || pinned() != 4 || ended() != 2 {
+		t.Errorf("one key again, the other until it ended: %d signatures, %s", signatures(), policy())
 	}
 	b = part{"from": v.To}.export(t, c)
 	later := bundle.Options{Now: time.Now().Add(31 * 24 * time.Hour)}

@@ -80,9 +80,9 @@ func TestTenantIsBounded(t *testing.T) {
 	})
 }
 
-// One client has half of the single capabilities at most.
-func TestSinglesAreShared(t *testing.T) {
-	s := &singles{places: 4, of: map[string]int{}}
+// One client has half of the places at most.
+func TestPlacesAreShared(t *testing.T) {
+	s := newPlaces(4)
 	enter := func(client string, want bool) {
 		t.Helper()
 		if s.enter(client) != want {
@@ -104,7 +104,7 @@ func TestSinglesAreShared(t *testing.T) {
 	if s.all != 0 || len(s.of) != 0 {
 		t.Errorf("left: %d, %v", s.all, s.of)
 	}
-	one := &singles{places: 1, of: map[string]int{}}
+	one := newPlaces(1)
 	if !one.enter("a") || one.enter("a") || one.enter("b") {
 		t.Errorf("of one place: %v", one.of)
 	}

@@ -74,8 +74,8 @@ type Config struct {
 type server struct {
 	Config
 	denials *denials
-	singles *singles
-	exports chan struct{} // a place for each that is under way
+	singles *places // by client
+	exports *places // by tenant
 }
 
 var _ ServerInterface = (*server)(nil)
@@ -83,7 +83,7 @@ var _ ServerInterface = (*server)(nil)
 // New makes the handler of all routes.
 func New(c Config) (http.Handler, error) {
 	d := &denials{acts: c.Acts, metrics: c.Metrics, log: c.Log, now: c.Now, meter: newMeter("credential", c.Rate, c.Concurrent)}
-	s := &server{Config: c, denials: d, singles: &singles{places: max(1, c.Single), of: map[string]int{}}, exports: make(chan struct{}, exportsAtOnce)}
+	s := &server{Config: c, denials: d, singles: newPlaces(max(1, c.Single)), exports: newPlaces(exportsAtOnce)}
 	mux := http.NewServeMux()
 	HandlerWithOptions(s, StdHTTPServerOptions{BaseRouter: mux, ErrorHandlerFunc: s.badParameter})
 	return newGate(c, mux, d)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"gatehouse/appliance/access"
@@ -183,36 +182,6 @@ func (p *part) Read(b []byte) (int, error) {
 		p.err = err
 	}
 	return n, err
-}
-
-// singles are the single capabilities under way. Each holds its pictures in
-// memory, and a slow caller its place: one client has half of them at most.
-type singles struct {
-	places int
-
-	mu  sync.Mutex
-	all int
-	of  map[string]int // by client
-}
-
-func (s *singles) enter(client string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all >= s.places || s.of[client] >= (s.places+1)/2 {
-		return false
-	}
-	s.all++
-	s.of[client]++
-	return true
-}
-
-func (s *singles) leave(client string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all--
-	if s.of[client]--; s.of[client] == 0 {
-		delete(s.of, client)
-	}
 }
 
 // one runs a single capability, where there is room for it.

@@ -25,7 +25,7 @@ func TestAllAtOnce(t *testing.T) {
 	l := w.ledger(t)
 	size := int64(len(s.all))
 	v := w.verifier(t)
-	text, err := l.Trust(bank)
+	text, err := l.Trust(t.Context(), bank)
 	must(t, err)
 	policy, err := trust.ParsePolicy([]byte(text))
 	must(t, err)

@@ -37,7 +37,7 @@ func exported(t *testing.T, l *ledger.Ledger, from, to int64) map[string][32]byt
 	must(t, err)
 	var b bytes.Buffer
 	must(t, p.Write(t.Context(), &b))
-	text, err := l.Trust(bank)
+	text, err := l.Trust(t.Context(), bank)
 	must(t, err)
 	policy, err := trust.ParsePolicy([]byte(text))
 	must(t, err)

@@ -3,9 +3,13 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
@@ -14,6 +18,7 @@ import (
 	"gatehouse/store/audit/trust"
 	"gatehouse/store/command"
 	"gatehouse/store/keys"
+	"gatehouse/store/state"
 )
 
 // Cosigned is a witness's signature that the log keeps.
@@ -93,6 +98,9 @@ func (l *Ledger) named(c access.Caller, cp *audit.Checkpoint) (string, error) {
 // (research A.5).
 const overlap = 30 * 24 * time.Hour
 
+// signingKey is the type of the object of events about the logs' keys.
+const signingKey = "signing_key"
+
 // Rotate makes a new key of the logs. The earlier one signs beside it until it is
 // retired. The system's log has the keys, under both signatures from then on.
 func (l *Ledger) Rotate(ctx context.Context, c access.Caller) error {
@@ -105,7 +113,7 @@ func (l *Ledger) Rotate(ctx context.Context, c access.Caller) error {
 	}
 	// Before it happens: a rotation that the log does not know must not be. What
 	// is announced and fails is rotated by asking again.
-	begun := act.Event(c, audit.LogKeyRotate, "signing_key", "")
+	begun := act.Event(c, audit.LogKeyRotate, signingKey, "")
 	begun.Facts = map[string]string{"phase": "begin", "key": before[0].Key}
 	if err := l.Record(ctx, system(c), begun); err != nil {
 		return err
@@ -119,7 +127,7 @@ func (l *Ledger) Rotate(ctx context.Context, c access.Caller) error {
 	if err != nil {
 		return err
 	}
-	done := act.Event(c, audit.LogKeyRotate, "signing_key", "")
+	done := act.Event(c, audit.LogKeyRotate, signingKey, "")
 	done.Facts = map[string]string{"phase": "done", "earlier_key": before[0].Key, "key": after[0].Key}
 	return l.Record(ctx, system(c), done)
 }
@@ -172,7 +180,7 @@ func (l *Ledger) retires(ctx context.Context, c access.Caller, name string, earl
 	if err != nil {
 		return err
 	}
-	e := act.Event(c, audit.KeyDestroy, "signing_key", "")
+	e := act.Event(c, audit.KeyDestroy, signingKey, "")
 	e.Facts = map[string]string{"key": verifiers[len(verifiers)-1], "log_size": strconv.FormatInt(h.Size, 10), "early": strconv.FormatBool(early)}
 	if c.Tenant = name; name == audit.System {
 		c.Tenant = ""
@@ -212,22 +220,72 @@ func system(c access.Caller) access.Caller {
 	return c
 }
 
-// Trust is the policy that pins the keys of a tenant's log and of the system's
-// as they are now.
-func (l *Ledger) Trust(tenant string) (string, error) {
-	text := ""
+// Trust is the policy that pins the keys of a tenant's log and of the system's:
+// those that sign now, and the retired ones up to the size where they ended.
+func (l *Ledger) Trust(ctx context.Context, tenant string) (string, error) {
+	keys, bounds := "", ""
 	for _, name := range []string{tenant, audit.System} {
 		h, err := l.State.Log(name).Head()
 		if err != nil {
 			return "", err
 		}
-		all, err := l.Keys.Verifiers(h.Origin)
+		ended, err := l.retired(ctx, name, h)
+		if err != nil {
+			return "", damaged(err, h.Origin)
+		}
+		signing, err := l.Keys.Verifiers(h.Origin)
 		if err != nil {
 			return "", err
 		}
-		for _, v := range all {
-			text += "log " + v + "\n"
+		for _, key := range signing {
+			keys += "log " + key + "\n"
+			delete(ended, key) // it was announced, and failed
+		}
+		for _, key := range slices.Sorted(maps.Keys(ended)) {
+			v, err := note.NewVerifier(key)
+			if err != nil {
+				return "", damaged(err, h.Origin)
+			}
+			keys += "log " + key + "\n"
+			bounds += fmt.Sprintf("valid %s+%08x - %d\n", v.Name(), v.KeyHash(), ended[key]+1)
 		}
 	}
-	return text + "quorum none\n", nil
+	return keys + bounds + "quorum none\n", nil
+}
+
+// retired keys of a log, and its size when it was written that each ends.
+func (l *Ledger) retired(ctx context.Context, name string, h state.LogHead) (map[string]int64, error) {
+	log := l.State.Log(name)
+	root, err := audit.Root(h.Size, log)
+	if err != nil {
+		return nil, err
+	}
+	q := Query{Action: string(audit.KeyDestroy)}
+	found, err := l.finder.all(ctx, name, h, q.terms()...)
+	if err != nil {
+		return nil, err
+	}
+	ended := map[string]int64{}
+	for _, seq := range found {
+		b, matches, err := l.verified(log, h.Size, root, seq, &q)
+		if err != nil {
+			return nil, err
+		}
+		if !matches {
+			continue
+		}
+		leaf, err := audit.DecodeLeaf(b)
+		if err != nil {
+			return nil, err
+		}
+		if leaf.Object.Type != signingKey {
+			continue
+		}
+		key, _ := leaf.Data["key"].(string)
+		size, _ := leaf.Data["log_size"].(string)
+		if ended[key], err = strconv.ParseInt(size, 10, 64); err != nil {
+			return nil, err
+		}
+	}
+	return ended, nil
 }

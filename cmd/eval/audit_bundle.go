@@ -36,7 +36,7 @@ func (s *auditRun) bundles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trust, err := s.log.ledger.Trust(s.log.tenant)
+	trust, err := s.log.ledger.Trust(ctx, s.log.tenant)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func readCommands() []command {
 			name: "audit tail", online: true, summary: "print the events of the audit log",
 			manual: `
 Prints the last ten events, or from --from on: a sequence number, or negative,
-counted from the end. --follow goes on with new ones until it is interrupted;
+counted from the end, down to -1000. --follow goes on with new ones until it is interrupted;
 then --json prints an event a line. Reading the log is an event too, so it is
 asked for new ones every five seconds only. Nothing is verified here: 'audit
 prove' does that.

@@ -117,17 +117,18 @@ func TestAuditorsYear(t *testing.T) {
 		t.Errorf("%+v", next)
 	}
 	ok(s.as(t, "admin", "audit", "retire-key", "--early"))
-	write("retired", ok(s.as(t, "audit", "audit", "trust")))
+	write("retired", ok(s.as(t, "audit", "audit", "trust"))) // has the earlier key too, bounded
 	s.stop(t)
 	s.start(t)
 	third := export("third.ekab", "--from", fmt.Sprint(next.To))
 	verify(21, third, trusting...)
 	verify(0, third, "--trust", at("retired"), "--state", at("state"))
-	ok(s.as(t, "audit", "audit", "consistency", at("earlier"), "--trust", at("new"))) // has both keys
+	verify(0, first, "--trust", at("retired"))
+	ok(s.as(t, "audit", "audit", "consistency", at("earlier"), "--trust", at("retired")))
 	if o := s.as(t, "audit", "audit", "consistency", at("earlier")); o.code != 1 || !strings.Contains(o.stderr, "was replaced") {
 		t.Errorf("a head under a key that is gone: %+v", o)
 	}
-	ok(s.as(t, "audit", "audit", "prove", "3", "--trust", at("new")))
+	ok(s.as(t, "audit", "audit", "prove", "3", "--trust", at("retired")))
 
 	// Another bank's log is not this one's.
 	other := serve(t)

@@ -11,7 +11,7 @@ import (
 
 func forkCommand() command {
 	return command{
-		name: "audit fork", args: "EVIDENCE --trust FILE", summary: "check the evidence that a log has two histories, offline",
+		name: "audit fork", plain: true, args: "EVIDENCE --trust FILE", summary: "check the evidence that a log has two histories, offline",
 		manual: `
 EVIDENCE is what 'audit verify' or 'audit witness' wrote: two heads of one log,
 both signed by its keys, that cannot both be true. Nothing else is needed to be

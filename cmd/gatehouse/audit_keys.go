@@ -14,7 +14,7 @@ import (
 
 func keygenCommand() command {
 	return command{
-		name: "audit keygen", args: "--out FILE --witness NAME | --disclosure", summary: "make an auditor's key: to cosign, or to read disclosures",
+		name: "audit keygen", plain: true, args: "--out FILE --witness NAME | --disclosure", summary: "make an auditor's key: to cosign, or to read disclosures",
 		manual: `
 Makes a key of the auditor's. The secret goes into --out with mode 0600, the public
 text into FILE.pub; neither is overwritten. Give the bank FILE.pub, by a way on

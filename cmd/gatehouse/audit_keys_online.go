@@ -18,10 +18,11 @@ func keyCommands() []command {
 			name: "audit trust", online: true, summary: "the policy with the keys that sign the logs",
 			manual: `
 Prints the keys of the tenant's log and of the system's as a policy (C2SP
-tlog-policy), which the auditor gives to 'audit verify' with --trust: as they are
-now, two of each while an earlier one is being replaced. The auditor must get it,
-or at least compare it, by another way than with the bundles: who could forge the
-one could forge the other.
+tlog-policy), which the auditor gives to 'audit verify' with --trust: those that
+sign now, two of each while an earlier one is being replaced, and the retired ones
+with the size of the log at which each ended. The auditor must get it, or at least
+compare it, by another way than with the bundles: who could forge the one could forge
+the other.
 
 Example:
   gatehouse audit trust > bank.policy`,
@@ -78,9 +79,7 @@ Example:
 			manual: `
 Makes a new key. Checkpoints and bundles bear both signatures until 'audit
 retire-key', so that auditors who have pinned either can verify them meanwhile:
-give them what 'audit trust' prints now, to add to their policies. Who takes the
-earlier key out of his can no longer prove what it has signed. It is for
-platform_admin.
+give them what 'audit trust' prints now. It is for platform_admin.
 
 Example:
   gatehouse audit rotate-key && gatehouse audit trust > bank.policy`,
@@ -97,10 +96,10 @@ Example:
 			name: "audit retire-key", online: true, summary: "destroy the earlier of two keys that sign the logs",
 			manual: `
 Ends the overlap that 'audit rotate-key' began. The earlier key is destroyed and
-signs no more; what it has signed stays valid, so auditors keep it in their
-policies, bounded by the size that 'key.destroy' has in their log ('valid',
-docs/formats.md). The node refuses before the two have signed together for 30 days;
---early is for a key that somebody may know.
+signs no more; what it has signed stays valid: 'audit trust' prints it still, bounded
+by the size of the log at which it ended. Give auditors that policy. The node refuses
+before the two have signed together for 30 days; --early is for a key that somebody
+may know.
 
 Example:
   gatehouse audit retire-key`,

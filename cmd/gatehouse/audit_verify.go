@@ -23,7 +23,7 @@ func auditorCommands() []command {
 
 func verifyBundleCommand() command {
 	return command{
-		name: "audit verify", args: "BUNDLE --trust FILE", summary: "verify a bundle of the audit log, offline",
+		name: "audit verify", plain: true, args: "BUNDLE --trust FILE", summary: "verify a bundle of the audit log, offline",
 		manual: `
 Verifies what 'gatehouse audit export' wrote, without a node and without
 believing it: that the bundle begins where your last one ended, that every record
@@ -145,7 +145,11 @@ func (f *verifyFlags) run(ctx context.Context, c *call, args []string) (err erro
 		shown.DisclosedFile = f.disclosed
 	}
 	if state.path != "" {
-		if err := state.remember(func(m *trust.Memory) error { return v.Remember(m, o.Now) }); err != nil {
+		err := state.remember(func(m *trust.Memory) error { return v.Remember(m, o.Now) })
+		if err != nil && values != nil {
+			err = errors.Join(err, os.Remove(f.disclosed)) // else it cannot be done again
+		}
+		if err != nil {
 			return err
 		}
 		shown.State = state.path

@@ -21,7 +21,7 @@ import (
 
 func witnessCommand() command {
 	return command{
-		name: "audit witness", args: "BUNDLE|CHECKPOINT --key FILE --trust FILE --state FILE --out FILE", summary: "cosign the log's head, once it is verified",
+		name: "audit witness", plain: true, args: "BUNDLE|CHECKPOINT --key FILE --trust FILE --state FILE --out FILE", summary: "cosign the log's head, once it is verified",
 		manual: `
 Cosigns (C2SP tlog-cosignature) the head that a bundle ends with, into --out, and
 the system's head of a tenant's bundle into FILE.system. The bank keeps them with
@@ -116,6 +116,9 @@ func (w *witnessFlags) run(ctx context.Context, c *call, args []string) error {
 	defer in.Close()
 	note := in.checkpoint()
 	var v *bundle.Verdict
+	if note != nil && w.nonce != "" {
+		return fmt.Errorf("%w: a bare CHECKPOINT answers no nonce: give the BUNDLE, or no --nonce", errUsage)
+	}
 	if note != nil {
 		v = bare(note, o)
 	} else if v, err = in.verify(ctx, c, o); err != nil {

@@ -10,7 +10,7 @@ import (
 
 func dataCommands() []command {
 	return []command{{
-		name: "data check", summary: "check what a stopped node keeps", args: "--data DIR",
+		name: "data check", plain: true, summary: "check what a stopped node keeps", args: "--data DIR",
 		manual: `
 Checks the data directory of a node that does not run: that every row agrees
 with the others, that every audit log is whole and its tree is that of its

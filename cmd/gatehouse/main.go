@@ -39,6 +39,7 @@ type command struct {
 	summary string
 	manual  string
 	online  bool // it calls a node
+	plain   bool // it needs neither a node nor models
 	// flags defines the command's own flags and gives what runs it.
 	flags func(*flag.FlagSet) func(context.Context, *call, []string) error
 }
@@ -176,6 +177,9 @@ func (c *command) flagSet(call *call) *flag.FlagSet {
 	fs.BoolVar(&call.json, "json", false, "print one JSON document")
 	if c.online {
 		call.node.define(fs)
+		return fs
+	}
+	if c.plain {
 		return fs
 	}
 	fs.BoolVar(&call.jsonl, "jsonl", false, "print one line of JSON for each file")
