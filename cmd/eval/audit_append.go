@@ -17,7 +17,7 @@ import (
 
 func (s *auditRun) appendFigures() []figure {
 	all := []figure{
-		info("audit_append_us", "us", 1), goal("audit_append_flat", "ratio", 2, "<=", 1.5), goal("audit_append_flat_sealing", "ratio", 2, "<=", 1.5),
+		info("audit_append_us", "us", 1), goal("audit_append_flat", "ratio", 2, "<=", 1.5), info("audit_append_growth", "ratio", 2), goal("audit_append_flat_sealing", "ratio", 2, "<=", 1.5),
 		info("audit_seal_us", "us", 1), info("audit_seal_held_ms", "ms", 0),
 		info("audit_leaf_bytes", "bytes", 0), info("audit_leaf_compressed_bytes", "bytes", 1), info("audit_sealed_leaf_bytes", "bytes", 1),
 		goal("audit_disk_overhead", "GB_per_10m", 2, "<=", 1),
@@ -154,6 +154,7 @@ func (s *auditRun) tellCosts(all []*decade) {
 	s.table(t)
 	s.measure("audit_append_us", plain[len(plain)-1])
 	s.measure("audit_append_flat", slices.Max(plain)/slices.Min(plain))
+	s.measure("audit_append_growth", plain[len(plain)-1]/plain[0])
 	if len(both) < 2 {
 		s.leave("audit_append_flat_sealing", shorterLog)
 	} else {
