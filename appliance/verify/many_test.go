@@ -20,7 +20,7 @@ import (
 func TestManyVerifications(t *testing.T) {
 	warmUp, total := 100, 500
 	if testing.Short() {
-		warmUp, total = 16, 40
+		warmUp, total = 8, 24
 	}
 	e := enginetest.Open(t)
 	v := verify.New(e, rules(t), clock(today))
