@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -220,6 +221,10 @@ func system(c access.Caller) access.Caller {
 	return c
 }
 
+// pinnedRetired keys of a log are in a policy, those that ended last: it has 256
+// lines at most, and each takes two for either log. One a year is usual.
+const pinnedRetired = 48
+
 // Trust is the policy that pins the keys of a tenant's log and of the system's:
 // those that sign now, and the retired ones up to the size where they ended.
 func (l *Ledger) Trust(ctx context.Context, tenant string) (string, error) {
@@ -241,7 +246,8 @@ func (l *Ledger) Trust(ctx context.Context, tenant string) (string, error) {
 			keys += "log " + key + "\n"
 			delete(ended, key) // it was announced, and failed
 		}
-		for _, key := range slices.Sorted(maps.Keys(ended)) {
+		retired := slices.SortedFunc(maps.Keys(ended), func(a, b string) int { return cmp.Compare(ended[b], ended[a]) })
+		for _, key := range retired[:min(len(retired), pinnedRetired)] {
 			v, err := note.NewVerifier(key)
 			if err != nil {
 				return "", damaged(err, h.Origin)

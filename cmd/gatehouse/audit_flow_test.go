@@ -73,6 +73,19 @@ func TestAuditorsYear(t *testing.T) {
 	write("quorum", strings.Replace(policy, "quorum none\n", "witness auditor "+vkey+"\nquorum auditor\n", 1))
 	verify(22, again, "--trust", at("quorum"))
 	ok(gatehouse(t, "audit", "witness", first, "--key", at("witness"), "--trust", at("policy"), "--state", at("witness.state"), "--out", at("cosigned")))
+	for _, read := range []string{"witness", "policy", "witness.state", "first.ekab"} { // what is read is never overwritten
+		held := readFile(t, at(read))
+		o := gatehouse(t, "audit", "witness", first, "--key", at("witness"), "--trust", at("policy"), "--state", at("witness.state"), "--out", at(read))
+		if o.code == 0 || !strings.Contains(o.stderr, "overwrite") || !bytes.Equal(readFile(t, at(read)), held) {
+			t.Errorf("--out %s: %+v", read, o)
+		}
+	}
+	if o := gatehouse(t, "audit", "witness", at("cosigned"), "--key", at("witness"), "--trust", at("policy"), "--state", at("witness.state"), "--out", at("twice"), "--nonce", "2026-q1-nonce"); o.code != 2 {
+		t.Errorf("a nonce for a checkpoint: %+v", o)
+	}
+	if o := gatehouse(t, "audit", "verify", first, "--trust", at("policy"), "--models", "x"); o.code != 2 {
+		t.Errorf("models for a bundle: %+v", o)
+	}
 	ok(s.as(t, "audit", "audit", "cosign", at("cosigned"), "--witness", at("witness.pub")))
 	ok(s.as(t, "admin", "audit", "cosign", at("cosigned.system"), "--witness", at("witness.pub")))
 	if o := s.as(t, "audit", "audit", "cosign", at("cosigned"), "--witness", at("witness.pub")); o.code != 3 || !strings.Contains(o.stderr, "exists") {

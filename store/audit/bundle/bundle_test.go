@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,8 +53,17 @@ func TestEmptyLog(t *testing.T) {
 	w := newWorld(t)
 	e := w.log.export(t, 0, 0)
 	e.System = &bundle.System{End: w.system.checkpoint(t, 1)}
-	if v := good(t, write(t, e), w.options()); v.Leaves != 0 || v.To != 0 {
+	o := w.options()
+	o.Secret = w.secret
+	v := good(t, write(t, e), o)
+	if v.Leaves != 0 || v.To != 0 {
 		t.Fatalf("%+v", v)
+	}
+	// Who expects records, or values, is told that there are none.
+	for _, note := range []string{"it has no records: the range is empty", "nothing is disclosed in it, although you gave a key"} {
+		if !slices.Contains(v.Notes, note) {
+			t.Errorf("%q lacks %q", v.Notes, note)
+		}
 	}
 }
 

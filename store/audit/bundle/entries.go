@@ -135,9 +135,10 @@ func (c *check) finish() {
 	if c.m.From == c.m.To {
 		c.note("it has no records: the range is empty")
 	}
-	if c.disclosures {
+	if c.disclosures && c.v.Disclosed < c.commitments.n {
 		c.note("%d of the %d personal values of its records are disclosed: the others were erased, or kept back", c.v.Disclosed, c.commitments.n)
-	} else if c.o.Secret != nil {
+	}
+	if !c.disclosures && c.o.Secret != nil {
 		c.note("nothing is disclosed in it, although you gave a key")
 	}
 	if c.next < c.m.To {
