@@ -14,16 +14,21 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/appliance/act"
+	"gatehouse/appliance/custody"
 	"gatehouse/appliance/forward"
 	"gatehouse/appliance/health"
 	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/ledger"
+	"gatehouse/appliance/member"
 	"gatehouse/appliance/session"
 	"gatehouse/cluster"
+	"gatehouse/cluster/peer"
+	"gatehouse/cluster/replica"
 	"gatehouse/engine"
 	"gatehouse/store/blob"
 	"gatehouse/store/disk"
@@ -43,6 +48,12 @@ type Config struct {
 	// data directory, so that a copy of the one does not hold the other.
 	SealFile string
 	Engine   engine.Config
+	// Peer is the address at which the other nodes of the cluster reach this one,
+	// host:port; PeerListen where it waits for them, if that is another. Empty:
+	// those of the start before; at first none, and no node can join.
+	Peer, PeerListen string
+	// Name of the node for people; empty: that of the start before.
+	Name string
 	// Queue of waiting verifications; 0: 32 for each worker, about 16 s of work.
 	Queue int
 	// Reserve of free bytes below which new evidence is refused; 0: 1 GiB.
@@ -60,22 +71,33 @@ type Node struct {
 	acts    *act.Proposer
 	cluster string
 
-	lock     io.Closer
-	seal     *keys.Store
-	state    *state.State
-	blobs    *blob.Store
-	raft     *cluster.Node
-	engine   *engine.Engine
-	disk     *health.Disk
-	jobs     *jobs.Pool
-	faces    *identify.Keeper
-	sessions *session.Service
-	ledger   *ledger.Ledger
-	forward  *forward.Forwarder
-	metrics  *health.Metrics
-	cert     *certificate
-	listener net.Listener
-	server   *http.Server
+	lock      io.Closer
+	seal      *keys.Store
+	state     *state.State
+	blobs     *blob.Store
+	raft      *cluster.Node
+	port      *peer.Port // nil: nobody reaches it
+	identity  *member.Identity
+	directory *member.Directory
+	members   *member.Service
+	custody   *custody.Custody
+	replica   *replica.Replica
+	notices   *notices
+	engine    *engine.Engine
+	disk      *health.Disk
+	jobs      *jobs.Pool
+	faces     *identify.Keeper
+	sessions  *session.Service
+	ledger    *ledger.Ledger
+	forward   *forward.Forwarder
+	metrics   *health.Metrics
+	cert      *certificate
+	listener  net.Listener
+	server    *http.Server
+	handler   *handler
+	joined    bool
+	open      atomic.Bool // the services are
+	loaded    chan error  // of the models
 
 	fatal     chan error
 	stopping  context.Context // ends when the node begins to stop
@@ -108,7 +130,7 @@ func New(c Config) (*Node, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	n := &Node{Config: c, acts: &act.Proposer{Now: c.Now, Rand: c.Rand}, fatal: make(chan error, 1), metrics: health.NewMetrics(c.Version)}
+	n := &Node{Config: c, notices: newNotices(), handler: &handler{}, loaded: make(chan error, 1), acts: &act.Proposer{Now: c.Now, Rand: c.Rand}, fatal: make(chan error, 1), metrics: health.NewMetrics(c.Version)}
 	n.stopping, n.hurry = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -143,15 +165,33 @@ func (n *Node) Open(ctx context.Context) (err error) {
 	if n.disk, err = health.NewDisk(n.Data, n.Reserve); err != nil {
 		return err
 	}
+	if err := n.openPeers(); err != nil {
+		return err
+	}
 	// Raft waits about a second before it elects, and the models take half of
 	// one: side by side.
-	loaded := make(chan error, 1)
-	go func() { loaded <- n.openEngine() }()
-	err = n.openStores(ctx)
+	go func() { n.loaded <- n.openEngine() }()
+	if err := n.openStores(ctx); err != nil {
+		return errors.Join(err, <-n.loaded)
+	}
+	n.openMembers()
+	n.openServer()
+	if n.raft.Leading() { // it is alone
+		return n.arrive(ctx)
+	}
+	return nil
+}
+
+// arrive opens the services once the node holds what was agreed on.
+func (n *Node) arrive(ctx context.Context) error {
+	err := n.raft.Ready(ctx)
 	if err == nil {
 		err = n.found(ctx)
 	}
-	if err := errors.Join(err, <-loaded); err != nil {
+	if err := errors.Join(err, <-n.loaded); err != nil {
+		return err
+	}
+	if err := n.custody.Follow(ctx); err != nil {
 		return err
 	}
 	if err := n.openServices(); err != nil {
@@ -160,7 +200,11 @@ func (n *Node) Open(ctx context.Context) (err error) {
 	if err := n.begin(ctx); err != nil {
 		return err
 	}
-	return n.openAPI()
+	if err := n.openAPI(); err != nil {
+		return err
+	}
+	n.open.Store(true)
+	return nil
 }
 
 // SetupCode is the one-time code of a node that nobody has set up; else "".

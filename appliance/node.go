@@ -14,6 +14,9 @@ import (
 // nodeFormat of node.json.
 const nodeFormat = 1
 
+// joining is a file that is there while a node joins.
+const joining = "joining"
+
 // nodeFile says whose the data directory is.
 type nodeFile struct {
 	Format  int    `json:"format"`
@@ -23,12 +26,22 @@ type nodeFile struct {
 	// SealFile is the path of the first key file, noted before it is made: a
 	// first start that was cut off finds its own again.
 	SealFile string `json:"first_seal_file"`
+	// Peer is the address at which the other members reach the node, PeerListen
+	// where it waits for them; empty: it is alone.
+	Peer       string `json:"peer,omitempty"`
+	PeerListen string `json:"peer_listen,omitempty"`
+	Name       string `json:"name,omitempty"`
+	// Joined says that the node came to a cluster that was there.
+	Joined bool `json:"joined,omitempty"`
 }
 
 // readNode reads node.json; nil where the directory is new. A directory that
 // has lost its node.json, or whose owner is another user, is refused: to begin
 // anew in it would be to lose what it holds.
 func readNode(dir string) (*nodeFile, error) {
+	if _, err := os.Stat(filepath.Join(dir, joining)); err == nil {
+		return nil, fmt.Errorf("%w: in %s a node was about to join a cluster and did not end it: remove the directory and join again with a new invitation", ErrData, dir)
+	}
 	path := filepath.Join(dir, "node.json")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {

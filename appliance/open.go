@@ -46,12 +46,15 @@ func (n *Node) openKeys() error {
 			return fmt.Errorf("%w: the key file %s exists already and may be another node's: name a new one with --seal-file", ErrData, n.SealFile)
 		}
 		now := n.Now()
-		f = &nodeFile{nodeFormat, id.New(id.Cluster, now, n.Rand), id.New(id.Node, now, n.Rand), os.Getuid(), n.SealFile}
+		f = &nodeFile{Format: nodeFormat, Cluster: id.New(id.Cluster, now, n.Rand), Node: id.New(id.Node, now, n.Rand), UID: os.Getuid(), SealFile: n.SealFile}
 		if err := f.write(n.Data); err != nil {
 			return err
 		}
 	}
-	n.acts.Node, n.cluster = f.Node, f.Cluster
+	n.acts.Node, n.cluster, n.joined = f.Node, f.Cluster, f.Joined
+	if err := n.addresses(f); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(n.Data, "seal.json")); errors.Is(err, os.ErrNotExist) {
 		return n.createKeys(f)
 	}
@@ -67,6 +70,21 @@ func (n *Node) openKeys() error {
 		n.Log.Warn("the node stays sealed", "error", err)
 	}
 	return nil
+}
+
+// addresses are those that were given, or else those of the start before.
+func (n *Node) addresses(f *nodeFile) error {
+	before := *f
+	for _, v := range []struct{ given, kept *string }{{&n.Peer, &f.Peer}, {&n.PeerListen, &f.PeerListen}, {&n.Name, &f.Name}} {
+		if *v.given == "" {
+			*v.given = *v.kept
+		}
+		*v.kept = *v.given
+	}
+	if *f == before {
+		return nil
+	}
+	return f.write(n.Data)
 }
 
 // createKeys makes the keys of a new node. What a first start that was cut off
@@ -116,7 +134,12 @@ func (n *Node) openStores(ctx context.Context) (err error) {
 	if index, _ := n.state.Applied(); noLog != nil && (index > 0 || begun == nil) {
 		return missing(log)
 	}
-	n.raft, err = cluster.Open(ctx, cluster.Config{Dir: filepath.Join(n.Data, "raft"), ID: n.acts.Node, State: n.state, Log: n.Log, Committed: n.metrics.Commit}, true)
+	start := cluster.Found
+	if n.joined {
+		start = cluster.Join
+	}
+	n.raft, err = cluster.Open(ctx, cluster.Config{Dir: filepath.Join(n.Data, "raft"), ID: n.acts.Node, State: n.state, Log: n.Log, Port: n.port,
+		Committed: n.metrics.Commit, Applied: n.applied, Replaced: n.replaced}, start)
 	n.acts.Cluster = n.raft
 	return err
 }
@@ -153,13 +176,13 @@ func (n *Node) openServices() error {
 		return free > bytes+n.Reserve
 	},
 		Calibration: &n.engine.Pack().Calibration.Match, Dimension: n.engine.Faces.Dimension(), Log: n.Log, Rand: n.Rand, Fatal: n.stop, Loaded: n.jobs.Resume})
-	n.sessions = session.New(session.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Blobs: n.blobs, Engine: n.engine,
+	n.sessions = session.New(session.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Blobs: n.blobs, Copies: n.replica, Engine: n.engine, Assign: n.assign,
 		Verify: verify.New(n.engine, rules, n.Now), Faces: n.faces, Jobs: n.jobs, Log: n.Log, Observe: n.metrics.Stage})
 	audited := filepath.Join(n.Data, "audit")
 	if err := disk.MkdirAll(audited); err != nil {
 		return err
 	}
-	n.ledger, err = ledger.Open(ledger.Config{Proposer: n.acts, Dir: audited, Cluster: n.raft, State: n.state, Keys: n.seal, Tick: n.passTime, Log: n.Log, Version: n.Version})
+	n.ledger, err = ledger.Open(ledger.Config{Proposer: n.acts, Dir: audited, Cluster: n.raft, State: n.state, Keys: n.seal, Custody: n.custody, Leading: n.raft.Leading, Tick: n.passTime, Log: n.Log, Version: n.Version})
 	if err != nil {
 		return err
 	}
@@ -207,8 +230,11 @@ func (n *Node) found(ctx context.Context) error {
 		setUp = v.SetUp()
 		return nil
 	})
-	if err != nil || setUp {
+	if err != nil {
 		return err
+	}
+	if setUp || n.joined || len(n.directory.Others(n.acts.Node)) > 0 {
+		return n.first(ctx)
 	}
 	code, hash, err := access.NewCode(n.Rand)
 	if err != nil {
@@ -216,11 +242,25 @@ func (n *Node) found(ctx context.Context) error {
 	}
 	n.setupCode = code
 	if founded {
-		return n.own(ctx, command.Type_RENEW_CODE, &command.RenewCode{SetupCode: hash[:]},
+		err = n.own(ctx, command.Type_RENEW_CODE, &command.RenewCode{SetupCode: hash[:]},
 			&command.Event{Action: string(audit.KeyCreate), ObjectType: "setup_code", Result: string(audit.OK)})
+	} else {
+		err = n.own(ctx, command.Type_FOUND, &command.Found{Cluster: n.cluster, Node: n.acts.Node, SetupCode: hash[:], Version: command.Version},
+			&command.Event{Action: string(audit.ClusterFound), ObjectType: "cluster", ObjectId: n.cluster, Result: string(audit.OK)})
 	}
-	return n.own(ctx, command.Type_FOUND, &command.Found{Cluster: n.cluster, Node: n.acts.Node, SetupCode: hash[:]},
-		&command.Event{Action: string(audit.ClusterFound), ObjectType: "cluster", ObjectId: n.cluster, Result: string(audit.OK)})
+	if err != nil {
+		return err
+	}
+	return n.first(ctx)
+}
+
+// first makes a node that leads alone the first member of its cluster, where it
+// has a port for others.
+func (n *Node) first(ctx context.Context) error {
+	if !n.raft.Leading() {
+		return nil
+	}
+	return n.members.Found(ctx)
 }
 
 // begin says in the log that the node is there, and takes up the jobs.
@@ -236,6 +276,13 @@ func (n *Node) begin(ctx context.Context) error {
 	return n.sessions.Resume(ctx)
 }
 
+// openServer makes the server, which answers what it can until the services are
+// open.
+func (n *Node) openServer() {
+	n.server = &http.Server{Handler: n.handler, TLSConfig: n.cert.config(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 32 << 10, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: connectionBuffer, MaxReceiveBufferPerStream: streamBuffer}, ErrorLog: slog.NewLogLogger(n.Log.Handler(), slog.LevelDebug)}
+}
+
 func (n *Node) openAPI() error {
 	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk, Faces: n.faces, Forward: n.forward}
 	n.metrics.Read(sources)
@@ -244,8 +291,8 @@ func (n *Node) openAPI() error {
 		n.faces.Load()
 	}
 	handler, err := api.New(api.Config{
-		Version: n.Version, Sessions: n.sessions, Ledger: n.ledger, Engine: n.engine, Sources: sources, Metrics: n.metrics, Log: n.Log, Now: n.Now,
-		Admin: admin.New(admin.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal,
+		Version: n.Version, Sessions: n.sessions, Ledger: n.ledger, Members: n.members, Engine: n.engine, Sources: sources, Metrics: n.metrics, Log: n.Log, Now: n.Now,
+		Admin: admin.New(admin.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Custody: n.custody,
 			Opened: n.faces.Load, Closing: n.jobs.Pause, Closed: func() {
 				n.faces.Drop()
 				n.jobs.Pause() // a load may have ended meanwhile
@@ -255,8 +302,7 @@ func (n *Node) openAPI() error {
 	if err != nil {
 		return err
 	}
-	n.server = &http.Server{Handler: handler, TLSConfig: n.cert.config(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 32 << 10, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: connectionBuffer, MaxReceiveBufferPerStream: streamBuffer}, ErrorLog: slog.NewLogLogger(n.Log.Handler(), slog.LevelDebug)}
+	n.handler.open(handler)
 	return nil
 }
 

@@ -32,34 +32,54 @@ func (n *Node) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var parts sync.WaitGroup
-	failed := make(chan error, 5)
+	failed := make(chan error, 8)
 	parts.Go(func() {
 		if err := n.raft.Run(inner); err != nil {
 			failed <- err
 		}
 	})
-	parts.Go(func() { n.jobs.Run(inner) })
-	parts.Go(func() { n.faces.Run(inner) })
 	parts.Go(func() {
 		n.disk.Run(inner, func(err error) { n.Log.Error("the disk's room is not known", "error", err) })
 	})
-	parts.Go(func() { n.tick(inner) })
-	parts.Go(func() { n.ledger.Run(inner) })
-	parts.Go(func() {
-		if err := n.forward.Run(inner); err != nil {
-			failed <- err
-		}
-	})
+	parts.Go(func() { n.members.Run(inner) })
+	parts.Go(func() { n.custody.Run(inner) })
+	if n.port != nil {
+		parts.Go(func() {
+			if err := n.port.Run(); err != nil {
+				failed <- err
+			}
+		})
+		parts.Go(func() { n.replica.Run(inner) })
+	}
 	parts.Go(func() {
 		if err := n.server.ServeTLS(bound(n.listener, connections, fromOneAddress), "", ""); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err
 		}
 	})
+	arrived := make(chan error, 1)
+	go func() {
+		if n.open.Load() {
+			arrived <- nil
+			return
+		}
+		n.Log.Info("the node waits for the others of its cluster")
+		arrived <- n.arrive(ctx)
+	}()
 	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	case err = <-n.fatal:
+	for running := true; running && err == nil; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case err = <-arrived:
+			if ctx.Err() != nil {
+				err = nil
+			} else if err == nil {
+				n.serve(inner, &parts, failed)
+			}
+			arrived = nil
+		case err = <-failed:
+		case err = <-n.fatal:
+		}
 	}
 	if err != nil {
 		return err // nothing more is written: a promise is broken
@@ -71,11 +91,21 @@ func (n *Node) Run(ctx context.Context) error {
 		n.Log.Warn("requests were cut off", "error", err)
 		n.server.Close()
 	}
+	if !n.open.Load() {
+		cancel()
+		n.port.Close()
+		parts.Wait()
+		return nil
+	}
+	n.handOver()
 	stopped := &command.Event{Action: string(audit.NodeStop), ObjectType: "node", ObjectId: n.acts.Node, Result: string(audit.OK)}
 	if err := n.own(context.Background(), command.Type_RECORD, nil, stopped); err != nil {
 		n.Log.Warn("the stop is not in the audit log", "error", err)
 	}
 	cancel()
+	if n.port != nil {
+		n.port.Close()
+	}
 	parts.Wait()
 	saving, saved := context.WithTimeout(context.Background(), saveTime)
 	n.faces.Close(saving)
@@ -86,6 +116,20 @@ func (n *Node) Run(ctx context.Context) error {
 	default:
 	}
 	return err
+}
+
+// serve begins what needs the services.
+func (n *Node) serve(ctx context.Context, parts *sync.WaitGroup, failed chan<- error) {
+	parts.Go(func() { n.jobs.Run(ctx) })
+	parts.Go(func() { n.faces.Run(ctx) })
+	parts.Go(func() { n.tick(ctx) })
+	parts.Go(func() { n.ledger.Run(ctx) })
+	parts.Go(func() {
+		if err := n.forward.Run(ctx); err != nil {
+			failed <- err
+		}
+	})
+	parts.Go(func() { n.heed(ctx) })
 }
 
 // Close gives everything back, in reverse order of Open.
@@ -99,6 +143,9 @@ func (n *Node) Close() error {
 	}
 	if n.faces != nil {
 		n.faces.Drop()
+	}
+	if n.port != nil {
+		errs = append(errs, n.port.Close())
 	}
 	if n.raft != nil {
 		errs = append(errs, n.raft.Close())
@@ -126,7 +173,7 @@ func (n *Node) tick(ctx context.Context) {
 	defer sweep.Stop()
 	orphans := map[string]int64{} // when each was first seen, in Raft time
 	for {
-		if err := n.passTime(ctx); err != nil && ctx.Err() == nil {
+		if err := n.passTime(ctx); err != nil && ctx.Err() == nil && n.raft.Leading() {
 			n.Log.Warn("time could not pass in the state", "error", err)
 		}
 		if err := n.sessions.Reconcile(); err != nil {
@@ -147,7 +194,11 @@ func (n *Node) tick(ctx context.Context) {
 }
 
 // passTime proposes ticks until nothing is due: one entry does a bounded part.
+// The leader's clock is the cluster's.
 func (n *Node) passTime(ctx context.Context) error {
+	if !n.raft.Leading() {
+		return nil
+	}
 	for due := true; due && ctx.Err() == nil; {
 		a, err := n.acts.Propose(ctx, access.Caller{}, command.Type_TICK, nil, nil)
 		if err != nil {

@@ -63,8 +63,15 @@ func enter(t *testing.T, dir string, found bool) (*inside, error) {
 	s, err := state.Open(filepath.Join(dir, "state.db"), found)
 	ok(t, err)
 	t.Cleanup(func() { s.Close() })
-	n, err := Open(t.Context(), config(dir, s), found)
+	n, err := Open(t.Context(), config(dir, s), begin(found))
 	return &inside{n, dir, s}, err
+}
+
+func begin(found bool) Start {
+	if found {
+		return Found
+	}
+	return Again
 }
 
 func config(dir string, s *state.State) Config {
@@ -122,7 +129,7 @@ func TestAFailingDiskStopsTheNode(t *testing.T) {
 
 			// As Open does, over a disk that will fail.
 			n, disk := n.over(t)
-			_, err = n.open(t.Context(), false)
+			_, err = n.open(t.Context(), Again)
 			ok(t, err)
 			disk.after.Store(disk.writes.Load() + after)
 			ran := make(chan error, 1)
@@ -207,7 +214,7 @@ func failsAtTheStart(t *testing.T, after int64) {
 	ok(t, n.Close())
 	n, disk := n.over(t)
 	disk.after.Store(after) // the term, the vote of the election, the first entry
-	if _, err := n.open(t.Context(), false); !errors.Is(err, ErrDisk) {
+	if _, err := n.open(t.Context(), Again); !errors.Is(err, ErrDisk) {
 		t.Errorf("%v", err)
 	}
 }

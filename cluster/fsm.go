@@ -1,30 +1,60 @@
 package cluster
 
 import (
-	"encoding/binary"
+	"context"
 	"fmt"
-	"io"
+	"sync"
 
 	"github.com/hashicorp/raft"
 
+	"gatehouse/store/command"
 	"gatehouse/store/state"
 )
 
 // fsm hands Raft's entries to the state.
 type fsm struct {
-	state *state.State
-	stop  func(error)
+	state    *state.State
+	stop     func(error)
+	applied  func([]*command.Answer)
+	replaced func()
+
+	mu      sync.Mutex
+	moved   chan struct{} // closed when more is applied
+	configs []configured  // the last that were committed, in order
 }
 
-var _ raft.BatchingFSM = (*fsm)(nil)
+// configured is who was a member from an entry on.
+type configured struct {
+	index  uint64
+	config raft.Configuration
+}
+
+var (
+	_ raft.BatchingFSM        = (*fsm)(nil)
+	_ raft.ConfigurationStore = (*fsm)(nil)
+)
+
+func newFSM(c Config, stop func(error)) *fsm {
+	f := &fsm{state: c.State, stop: stop, applied: c.Applied, replaced: c.Replaced, moved: make(chan struct{})}
+	if f.applied == nil {
+		f.applied = func([]*command.Answer) {}
+	}
+	if f.replaced == nil {
+		f.replaced = func() {}
+	}
+	return f
+}
 
 // ApplyBatch applies commands and gives their answers. It does not return from
 // a broken promise.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	entries, place := make([]state.Entry, 0, len(logs)), make([]int, 0, len(logs))
 	for i, l := range logs {
-		if l.Type == raft.LogCommand {
+		switch l.Type {
+		case raft.LogCommand:
 			entries, place = append(entries, state.Entry{Index: l.Index, Term: l.Term, Data: l.Data}), append(place, i)
+		case raft.LogConfiguration:
+			f.StoreConfiguration(l.Index, raft.DecodeConfiguration(l.Data))
 		}
 	}
 	answers, err := f.state.Apply(entries)
@@ -37,57 +67,65 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 			out[place[i]] = a
 		}
 	}
+	f.progress()
+	f.applied(answers)
 	return out
 }
 
+// progress wakes those who wait for an entry.
+func (f *fsm) progress() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+// await an entry of the state.
+func (f *fsm) await(ctx context.Context, ended <-chan struct{}, index uint64) error {
+	for {
+		f.mu.Lock()
+		moved := f.moved
+		f.mu.Unlock()
+		if applied, _ := f.state.Applied(); applied >= index {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			return errStopped
+		}
+	}
+}
+
+// configsKept are enough for the entries that are in flight while a copy of the
+// state is read: changes of members are seconds apart.
+const configsKept = 16
+
+// StoreConfiguration remembers who was a member when.
+func (f *fsm) StoreConfiguration(index uint64, c raft.Configuration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.configs = append(f.configs, configured{index, c})
+	if n := len(f.configs); n > configsKept {
+		f.configs = f.configs[n-configsKept:]
+	}
+}
+
+// configuration at an entry; false where it was not seen since the start.
+func (f *fsm) configuration(index uint64) (configured, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := len(f.configs) - 1; i >= 0; i-- {
+		if f.configs[i].index <= index {
+			return f.configs[i], true
+		}
+	}
+	return configured{}, false
+}
+
 func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
-
-// Snapshot commits the state: Raft may then forget the entries that it holds.
-func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
-	if err := f.state.Commit(); err != nil {
-		f.stop(fmt.Errorf("%w: %w", ErrDisk, err))
-	}
-	index, hash := f.state.Applied()
-	return snapshot(append(binary.BigEndian.AppendUint64(nil, index), hash[:]...)), nil
-}
-
-// Restore would replace the state by another node's; there is none.
-func (f *fsm) Restore(r io.ReadCloser) error {
-	r.Close()
-	return fmt.Errorf("%w: a snapshot was sent to a cluster of one node", ErrHistory)
-}
-
-// snapshot is the index and hash of the state, which is durable by itself.
-type snapshot []byte
-
-func (s snapshot) Persist(sink raft.SnapshotSink) error {
-	if _, err := sink.Write(s); err != nil {
-		sink.Cancel()
-		return err
-	}
-	return sink.Close()
-}
-
-func (s snapshot) Release() {}
-
-// newest snapshot: where Raft says that it ends, and the index and hash of the
-// state that it stands for; zero where there is none.
-func newest(store raft.SnapshotStore) (end, index uint64, hash [32]byte, err error) {
-	all, err := store.List()
-	if err != nil || len(all) == 0 {
-		return 0, 0, hash, err
-	}
-	_, r, err := store.Open(all[0].ID)
-	if err != nil {
-		return 0, 0, hash, err
-	}
-	defer r.Close()
-	var b [40]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
-		return 0, 0, hash, fmt.Errorf("%w: the snapshot %s is damaged: %v", ErrHistory, all[0].ID, err)
-	}
-	return all[0].Index, binary.BigEndian.Uint64(b[:]), [32]byte(b[8:]), nil
-}
 
 // latch stops the node at the first write that fails: what the disk holds is
 // unknown from then on, and a second fsync would lie.

@@ -16,12 +16,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	bolt "go.etcd.io/bbolt"
 
+	"gatehouse/cluster/peer"
 	"gatehouse/store/command"
 	"gatehouse/store/disk"
 	"gatehouse/store/state"
@@ -41,7 +43,7 @@ const (
 	// trailing entries are for followers that lag.
 	snapshotAfter   = 16384
 	snapshotEvery   = 30 * time.Second
-	trailing        = 10240
+	trailing        = 65536 // twenty minutes of four verifications a second (R10)
 	snapshotsKept   = 2
 	enqueueTimeout  = 5 * time.Second
 	shutdownTimeout = 10 * time.Second
@@ -53,10 +55,27 @@ type Config struct {
 	ID    string
 	State *state.State
 	Log   *slog.Logger
+	// Port to the other members; nil: nobody reaches this node.
+	Port *peer.Port
 	// Committed is told the time of each synced commit of the state; may be
 	// nil.
 	Committed func(time.Duration)
+	// Applied is told what was applied, by whichever node it was proposed. It
+	// must return at once; may be nil.
+	Applied func([]*command.Answer)
+	// Replaced is told that the state is another node's now, with more in it
+	// than Applied was told; may be nil.
+	Replaced func()
 }
+
+// Start says what a node without a log is.
+type Start int
+
+const (
+	Again Start = iota // it must have one
+	Found              // the first of a new cluster
+	Join               // it joins: the leader sends what there is
+)
 
 // store is where Raft keeps its log, term and vote.
 type store interface {
@@ -75,29 +94,32 @@ type Node struct {
 	once   sync.Once
 	ended  chan struct{} // closed by stop and by Close: nothing is answered any more
 	end    sync.Once
+
+	reads   rounds
+	settled atomic.Uint64 // the term in which all entries of earlier ones are applied here
 }
 
-// Open starts the member, founds a cluster of it alone where found is set and
-// it has no history, and waits until the state holds every entry that was
-// committed. Errors: ErrHistory, or the disk's.
-func Open(ctx context.Context, c Config, found bool) (*Node, error) {
+// Open starts the member. Where it is the only voter it waits until the state
+// holds every entry that was committed; else Ready does. Errors: ErrHistory, or
+// the disk's.
+func Open(ctx context.Context, c Config, start Start) (*Node, error) {
 	if err := disk.MkdirAll(c.Dir); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(c.Dir, "log.db")
-	if _, err := os.Stat(path); err != nil && (!errors.Is(err, os.ErrNotExist) || !found) {
+	if _, err := os.Stat(path); err != nil && (!errors.Is(err, os.ErrNotExist) || start == Again) {
 		return nil, fmt.Errorf("%w: the log %s cannot be opened: %v", ErrHistory, path, err)
 	}
 	log, err := openStore(path)
 	if err != nil {
 		return nil, err
 	}
-	return newNode(c, log).open(ctx, found)
+	return newNode(c, log).open(ctx, start)
 }
 
-func (n *Node) open(ctx context.Context, found bool) (*Node, error) {
+func (n *Node) open(ctx context.Context, start Start) (*Node, error) {
 	done := make(chan error, 1)
-	go func() { done <- n.start(ctx, found) }()
+	go func() { done <- n.start(ctx, start) }()
 	select {
 	case err := <-n.fatal: // start may never return
 		return nil, err
@@ -154,16 +176,16 @@ func openBolt(path string) (*raftboltdb.BoltStore, error) {
 
 func newNode(c Config, log store) *Node {
 	n := &Node{config: c, store: log, fatal: make(chan error, 1), ended: make(chan struct{})}
-	n.fsm = &fsm{state: c.State, stop: n.stop}
+	n.fsm = newFSM(c, n.stop)
 	return n
 }
 
-func (n *Node) start(ctx context.Context, found bool) error {
+func (n *Node) start(ctx context.Context, how Start) error {
 	if err := disk.SyncDir(n.config.Dir); err != nil { // the name of a new log
 		return err
 	}
 	log := &logger{n.config.Log}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(n.config.Dir, snapshotsKept, log)
+	snapshots, err := openSnapshots(n.config.Dir, n.config.State, n.fsm, log)
 	if err != nil {
 		return err
 	}
@@ -177,7 +199,6 @@ func (n *Node) start(ctx context.Context, found bool) error {
 	c.MaxAppendEntries, c.BatchApplyCh = maxBatch, true
 	c.NoSnapshotRestoreOnStart, c.NoLegacyTelemetry = true, true
 	c.SnapshotThreshold, c.SnapshotInterval, c.TrailingLogs = snapshotAfter, snapshotEvery, trailing
-	address, transport := raft.NewInmemTransport(raft.ServerAddress(n.config.ID))
 	cache, err := raft.NewLogCache(512, latch)
 	if err != nil {
 		return err
@@ -186,24 +207,32 @@ func (n *Node) start(ctx context.Context, found bool) error {
 	if err != nil {
 		return err
 	}
-	if !has && !found {
+	if !has && how == Again {
 		return fmt.Errorf("%w: the log is empty", ErrHistory)
 	}
-	if n.raft, err = raft.NewRaft(c, n.fsm, cache, latch, snapshots, transport); err != nil {
+	if n.raft, err = raft.NewRaft(c, n.fsm, cache, latch, snapshots, n.transport(log)); err != nil {
 		return err
 	}
-	if !has {
-		err := n.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{{ID: c.LocalID, Address: address}}}).Error()
+	if !has && how == Found {
+		err := n.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{{ID: c.LocalID, Address: raft.ServerAddress(c.LocalID)}}}).Error()
 		if err != nil {
 			return err
 		}
 	}
-	return n.lead(ctx)
+	servers, err := n.Servers()
+	if err != nil {
+		return err
+	}
+	if len(servers) == 1 && servers[0] == (Server{n.config.ID, true}) {
+		return n.lead(ctx)
+	}
+	return nil
 }
 
 // checkHistory refuses a log and a state that do not belong together: one was
-// lost, or put back from another time.
-func (n *Node) checkHistory(log raft.LogStore, snapshots raft.SnapshotStore) error {
+// lost, or put back from another time. What a crash left of the log from before
+// a snapshot that was sent here is removed.
+func (n *Node) checkHistory(log raft.LogStore, snapshots *snapshots) error {
 	last, err := log.LastIndex()
 	if err != nil {
 		return err
@@ -213,11 +242,19 @@ func (n *Node) checkHistory(log raft.LogStore, snapshots raft.SnapshotStore) err
 		return err
 	}
 	applied, hash := n.config.State.Applied()
-	end, index, then, err := newest(snapshots)
+	end, index, then, sent, err := snapshots.newest()
 	if err != nil {
 		return err
 	}
+	if sent && last > 0 && last < end && applied >= index {
+		if err := log.DeleteRange(first, last); err != nil {
+			return err
+		}
+		first, last = 0, 0
+	}
 	switch {
+	case sent && last == 0 && applied == index && hash == then:
+		return nil
 	case last < end: // a snapshot leaves the log its newest entries
 		return fmt.Errorf("%w: the log ends at entry %d, the snapshot at %d", ErrHistory, last, end)
 	case last > 0 && first > end+1:
@@ -245,16 +282,8 @@ func (n *Node) lead(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	done := make(chan error, 1)
-	go func() { done <- n.raft.Barrier(0).Error() }()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-n.ended:
-		return errStopped
-	case err := <-done:
-		return err
-	}
+	_, err := n.readIndex(ctx)
+	return err
 }
 
 // stop reports a broken promise: the process must end. Its caller never
@@ -295,60 +324,10 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
-// Propose has a command agreed on and applied, and gives the answer. Errors:
-// command.ErrTooLarge; ErrUnavailable where there is no quorum, or where the
-// outcome is unknown: the same command must then be proposed again under the
-// same idempotency key, not given up.
-func (n *Node) Propose(ctx context.Context, c *command.Command) (*command.Answer, error) {
-	b, err := command.Encode(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	future := n.raft.Apply(b, enqueueTimeout)
-	done := make(chan error, 1)
-	go func() { done <- future.Error() }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w before it was agreed on", ErrUnavailable, ctx.Err())
-	case <-n.ended: // Raft leaves those that wait unanswered
-		return nil, errStopped
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
-	}
-	a, ok := future.Response().(*command.Answer)
-	if !ok || a == nil {
-		return nil, fmt.Errorf("%w: the entry was not applied here", ErrUnavailable)
-	}
-	return a, nil
-}
-
-// Read makes sure that the state of this node holds every command that was
-// answered before the call, by anybody.
-func (n *Node) Read(ctx context.Context) error {
-	done := make(chan error, 1)
-	go func() { done <- n.raft.VerifyLeader().Error() }()
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-n.ended:
-		return errStopped
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return nil
-}
-
 // Status of the member.
 type Status struct {
 	Role          string // leader, follower, candidate
+	Leader        string // its id; empty: none is known
 	Term          uint64
 	Index         uint64 // the last entry of the log
 	Applied       uint64
@@ -357,7 +336,8 @@ type Status struct {
 }
 
 func (n *Node) Status() Status {
-	s := Status{Role: map[raft.RaftState]string{raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate"}[n.raft.State()],
+	_, leader := n.raft.LeaderWithID()
+	s := Status{Leader: string(leader), Role: map[raft.RaftState]string{raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate"}[n.raft.State()],
 		Term: n.raft.CurrentTerm(), Index: n.raft.LastIndex(), Applied: n.raft.AppliedIndex()}
 	s.Waiting = s.Index - min(s.Index, s.Applied)
 	s.SnapshotIndex, _ = strconv.ParseUint(n.raft.Stats()["last_snapshot_index"], 10, 64) // Raft writes it as such

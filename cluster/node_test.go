@@ -33,7 +33,11 @@ func start(ctx context.Context, dir string, found bool) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	node, err := cluster.Open(ctx, cluster.Config{Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}, found)
+	how := cluster.Again
+	if found {
+		how = cluster.Found
+	}
+	node, err := cluster.Open(ctx, cluster.Config{Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}, how)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -150,6 +150,18 @@ func Refusal(r state.Refusal) error {
 		return problem.New(problem.Exists, "it exists already")
 	case state.Cosigned:
 		return problem.New(problem.Exists, "the checkpoint has as many cosignatures as it may have")
+	case state.NoMember:
+		return problem.New(problem.NotFound, "there is no such member of the cluster")
+	case state.NoInvitation:
+		return problem.New(problem.ClusterState, "the invitation was used, has ended, or is another cluster's: make a new one with 'gatehouse cluster invite'")
+	case state.TooManyMembers:
+		return problem.New(problem.ClusterState, "a cluster has at most %d members and open invitations", state.MaxMembers)
+	case state.LastMember:
+		return problem.New(problem.LastOne, "it is the last member of the cluster")
+	case state.RingChanged:
+		return problem.New(problem.Busy, "the key-ring was changed by somebody else meanwhile")
+	case state.VersionUnsupported:
+		return problem.New(problem.ClusterState, "the active version of the cluster does not allow it, or a member does not know it: 'gatehouse cluster status' shows the versions")
 	case state.LastAdministrator:
 		return problem.New(problem.LastOne, "it is the last platform_admin")
 	case state.SetUpAlready:

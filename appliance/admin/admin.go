@@ -38,6 +38,10 @@ type Config struct {
 	Cluster Cluster
 	State   *state.State
 	Keys    *keys.Store
+	// Custody makes a tenant's keys on all nodes.
+	Custody interface {
+		NewTenant(ctx context.Context, tenant string) (wrapped []byte, err error)
+	}
 	// Opened is called when the seal was opened, Closing before it is closed, and
 	// Closed when it was.
 	Opened, Closing, Closed func()
@@ -85,7 +89,7 @@ func (s *Service) Setup(ctx context.Context, c access.Caller, code, organisation
 		}
 		return nil, err
 	}
-	t, client, key, err := s.tenant(organisation, name, []access.Role{access.PlatformAdmin, access.TenantAdmin})
+	t, client, key, err := s.tenant(ctx, organisation, name, []access.Role{access.PlatformAdmin, access.TenantAdmin})
 	if err != nil {
 		return nil, err
 	}
@@ -119,14 +123,14 @@ func (s *Service) checkCode(hash [32]byte) error {
 }
 
 // tenant makes the rows of a tenant with its administrator.
-func (s *Service) tenant(organisation, name string, roles []access.Role) (*command.Tenant, *command.Client, string, error) {
+func (s *Service) tenant(ctx context.Context, organisation, name string, roles []access.Role) (*command.Tenant, *command.Client, string, error) {
 	now := s.Now()
 	t := &command.Tenant{Id: id.New(id.Tenant, now, s.Rand), Name: organisation, CreatedNs: now.UnixNano()}
 	client, key, err := s.client(t.Id, name, roles, "")
 	if err != nil {
 		return nil, nil, "", err
 	}
-	t.Key, err = s.Keys.NewTenant(t.Id)
+	t.Key, err = s.Custody.NewTenant(ctx, t.Id)
 	return t, client, key, err
 }
 
@@ -173,7 +177,7 @@ func (s *Service) CreateTenant(ctx context.Context, c access.Caller, organisatio
 	if again, err := s.replayed(c, idem); again != nil || err != nil {
 		return again, err
 	}
-	t, client, key, err := s.tenant(organisation, name, []access.Role{access.TenantAdmin})
+	t, client, key, err := s.tenant(ctx, organisation, name, []access.Role{access.TenantAdmin})
 	if err != nil {
 		return nil, err
 	}

@@ -213,6 +213,27 @@ func (e GalleryTaskName) Valid() bool {
 	}
 }
 
+// Defines values for MemberRole.
+const (
+	MemberRoleJoining MemberRole = "joining"
+	MemberRoleLeader  MemberRole = "leader"
+	MemberRoleVoter   MemberRole = "voter"
+)
+
+// Valid indicates whether the value is a known member of the MemberRole enum.
+func (e MemberRole) Valid() bool {
+	switch e {
+	case MemberRoleJoining:
+		return true
+	case MemberRoleLeader:
+		return true
+	case MemberRoleVoter:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Purpose.
 const (
 	PurposeAudit          Purpose = "audit"
@@ -795,6 +816,26 @@ type Clients struct {
 	Next    *string  `json:"next,omitempty"`
 }
 
+// Cluster defines model for Cluster.
+type Cluster struct {
+	// ActiveVersion Of the commands in use
+	ActiveVersion int64 `json:"active_version"`
+
+	// Advice What somebody should do; empty where nothing is amiss
+	Advice  []string `json:"advice"`
+	Cluster string   `json:"cluster"`
+
+	// Leader Id of the node that leads; empty where none is known
+	Leader  string   `json:"leader"`
+	Members []Member `json:"members"`
+
+	// NewestVersion That all nodes know
+	NewestVersion int64 `json:"newest_version"`
+
+	// Quorum A majority of the voters answers
+	Quorum bool `json:"quorum"`
+}
+
 // CompareForm defines model for CompareForm.
 type CompareForm struct {
 	A openapi_types.File `json:"a"`
@@ -1079,10 +1120,64 @@ type GalleryTask struct {
 // GalleryTaskName defines model for GalleryTask.Name.
 type GalleryTaskName string
 
+// Invitation defines model for Invitation.
+type Invitation struct {
+	ExpiresAt time.Time `json:"expires_at"`
+	Token     string    `json:"token"`
+}
+
+// InvitationRequest defines model for InvitationRequest.
+type InvitationRequest struct {
+	// Replaces Id or name of the node whose place the new one takes
+	Replaces *string `json:"replaces,omitempty"`
+}
+
 // LogHead defines model for LogHead.
 type LogHead struct {
 	Origin string `json:"origin"`
 	Size   int64  `json:"size"`
+}
+
+// Member defines model for Member.
+type Member struct {
+	// Address Of its port for the other nodes
+	Address              string     `json:"address"`
+	AppliedIndex         *int64     `json:"applied_index,omitempty"`
+	CertificateExpiresAt *time.Time `json:"certificate_expires_at,omitempty"`
+	ClockSkewMs          *int64     `json:"clock_skew_ms,omitempty"`
+	DiskFreeBytes        *int64     `json:"disk_free_bytes,omitempty"`
+	DiskFull             *bool      `json:"disk_full,omitempty"`
+
+	// Draining It takes no new work
+	Draining bool `json:"draining"`
+
+	// Error Why it does not answer
+	Error       *string `json:"error,omitempty"`
+	JobsRunning *int    `json:"jobs_running,omitempty"`
+	JobsWaiting *int    `json:"jobs_waiting,omitempty"`
+
+	// Lag Entries that it is behind
+	Lag *int64 `json:"lag,omitempty"`
+
+	// Missing Pictures that it still lacks; -1 where that is not known yet
+	Missing   *int       `json:"missing,omitempty"`
+	Name      string     `json:"name"`
+	Node      string     `json:"node"`
+	Release   *string    `json:"release,omitempty"`
+	Role      MemberRole `json:"role"`
+	Sealed    *bool      `json:"sealed,omitempty"`
+	SeenAt    *time.Time `json:"seen_at,omitempty"`
+	StateHash *string    `json:"state_hash,omitempty"`
+	Up        bool       `json:"up"`
+}
+
+// MemberRole defines model for Member.Role.
+type MemberRole string
+
+// MemberChange defines model for MemberChange.
+type MemberChange struct {
+	Address  *string `json:"address,omitempty"`
+	Draining *bool   `json:"draining,omitempty"`
 }
 
 // Model defines model for Model.
@@ -1351,6 +1446,12 @@ type Tenants struct {
 	Tenants []Tenant `json:"tenants"`
 }
 
+// TransferRequest defines model for TransferRequest.
+type TransferRequest struct {
+	// Node Id or name; without one the node that is nearest
+	Node *string `json:"node,omitempty"`
+}
+
 // UnsealRequest Exactly one of its members.
 type UnsealRequest struct {
 	File       *bool   `json:"file,omitempty"`
@@ -1608,6 +1709,15 @@ type AddBlockedMultipartRequestBody = BlocklistForm
 // CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
 type CreateClientJSONRequestBody = ClientRequest
 
+// InviteNodeJSONRequestBody defines body for InviteNode for application/json ContentType.
+type InviteNodeJSONRequestBody = InvitationRequest
+
+// ChangeMemberJSONRequestBody defines body for ChangeMember for application/json ContentType.
+type ChangeMemberJSONRequestBody = MemberChange
+
+// TransferLeadershipJSONRequestBody defines body for TransferLeadership for application/json ContentType.
+type TransferLeadershipJSONRequestBody = TransferRequest
+
 // ReadDocumentMultipartRequestBody defines body for ReadDocument for multipart/form-data ContentType.
 type ReadDocumentMultipartRequestBody = DocumentForm
 
@@ -1703,6 +1813,24 @@ type ServerInterface interface {
 	// RevokeClient Revoke a caller's credential, at once
 	// (DELETE /v1/clients/{client})
 	RevokeClient(w http.ResponseWriter, r *http.Request, client string)
+	// ClusterStatus The nodes, and what somebody should do about them
+	// (GET /v1/cluster)
+	ClusterStatus(w http.ResponseWriter, r *http.Request)
+	// FinaliseVersion Use what all nodes know; there is no way back to an earlier release
+	// (POST /v1/cluster/finalise)
+	FinaliseVersion(w http.ResponseWriter, r *http.Request)
+	// InviteNode Let one node join
+	// (POST /v1/cluster/invitations)
+	InviteNode(w http.ResponseWriter, r *http.Request)
+	// RemoveMember Remove a node for good
+	// (DELETE /v1/cluster/members/{member})
+	RemoveMember(w http.ResponseWriter, r *http.Request, member string)
+	// ChangeMember Change a node's address, or whether it takes work
+	// (PUT /v1/cluster/members/{member})
+	ChangeMember(w http.ResponseWriter, r *http.Request, member string)
+	// TransferLeadership Let another node lead
+	// (POST /v1/cluster/transfer)
+	TransferLeadership(w http.ResponseWriter, r *http.Request)
 	// Documentation This description as a page
 	// (GET /v1/docs)
 	Documentation(w http.ResponseWriter, r *http.Request)
@@ -2483,6 +2611,114 @@ func (siw *ServerInterfaceWrapper) RevokeClient(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RevokeClient(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ClusterStatus operation middleware
+func (siw *ServerInterfaceWrapper) ClusterStatus(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClusterStatus(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FinaliseVersion operation middleware
+func (siw *ServerInterfaceWrapper) FinaliseVersion(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FinaliseVersion(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// InviteNode operation middleware
+func (siw *ServerInterfaceWrapper) InviteNode(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.InviteNode(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RemoveMember operation middleware
+func (siw *ServerInterfaceWrapper) RemoveMember(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "member" -------------
+	var member string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "member", r.PathValue("member"), &member, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "member", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RemoveMember(w, r, member)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangeMember operation middleware
+func (siw *ServerInterfaceWrapper) ChangeMember(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "member" -------------
+	var member string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "member", r.PathValue("member"), &member, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "member", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangeMember(w, r, member)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TransferLeadership operation middleware
+func (siw *ServerInterfaceWrapper) TransferLeadership(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TransferLeadership(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3674,6 +3910,12 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/seal/open", wrapper.Unseal)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/seal/slots", wrapper.AddSlot)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/seal/slots/{slot}", wrapper.RemoveSlot)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/cluster", wrapper.ClusterStatus)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/cluster/invitations", wrapper.InviteNode)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/cluster/transfer", wrapper.TransferLeadership)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/cluster/finalise", wrapper.FinaliseVersion)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/cluster/members/{member}", wrapper.RemoveMember)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/cluster/members/{member}", wrapper.ChangeMember)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/tenants", wrapper.ListTenants)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/tenants", wrapper.CreateTenant)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/clients", wrapper.ListClients)

@@ -17,6 +17,7 @@ import (
 	"gatehouse/appliance/admin"
 	"gatehouse/appliance/health"
 	"gatehouse/appliance/ledger"
+	"gatehouse/appliance/member"
 	"gatehouse/appliance/session"
 	"gatehouse/engine"
 )
@@ -54,6 +55,7 @@ type Config struct {
 	Sessions *session.Service
 	Admin    *admin.Service
 	Ledger   *ledger.Ledger
+	Members  *member.Service
 	Engine   *engine.Engine
 	Sources  health.Sources
 	Metrics  *health.Metrics

@@ -13,23 +13,27 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // Config says which node is called, and as whom.
 type Config struct {
-	Server      string           // https://host[:port]
+	Server      string           // https://host[:port]; of a cluster several, with commas: the next is asked where one does not answer
 	CA          []byte           // PEM: the only roots that are trusted
 	Key         string           // API key; empty where there is none
 	Certificate *tls.Certificate // shown to the node; nil where there is none
 }
 
-// Client calls one node. It may be used by many goroutines.
+// Client calls one node, or the nodes of one cluster. It may be used by many
+// goroutines.
 type Client struct {
-	server *url.URL
-	key    string
-	http   *http.Client
-	long   *http.Client // waits for an answer as long as the connection lives
+	servers []*url.URL
+	at      atomic.Uint32 // which of them is asked
+	key     string
+	http    *http.Client
+	long    *http.Client // waits for an answer as long as the connection lives
 }
 
 const (
@@ -45,12 +49,13 @@ const (
 
 // New makes a client. It calls nobody.
 func New(c Config) (*Client, error) {
-	server, err := url.Parse(c.Server)
-	if err != nil {
-		return nil, fmt.Errorf("%w: give it as https://host:port", ErrConfig) // the cause repeats the text, which may hold a password
-	}
-	if server.Scheme != "https" || server.Host == "" || server.User != nil || server.Path != "" && server.Path != "/" || server.RawQuery != "" || server.Fragment != "" {
-		return nil, fmt.Errorf("%w: the server's address is https://host:port and nothing more", ErrConfig)
+	var servers []*url.URL
+	for _, address := range strings.Split(c.Server, ",") {
+		server, err := parseServer(strings.TrimSpace(address))
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, server)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(c.CA) {
@@ -78,9 +83,42 @@ func New(c Config) (*Client, error) {
 		}
 	}
 	return &Client{
-		server: &url.URL{Scheme: "https", Host: server.Host},
-		key:    c.Key,
-		http:   caller(answerTimeout),
-		long:   caller(0),
+		servers: servers,
+		key:     c.Key,
+		http:    caller(answerTimeout),
+		long:    caller(0),
 	}, nil
+}
+
+func parseServer(address string) (*url.URL, error) {
+	server, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: give it as https://host:port", ErrConfig) // the cause repeats the text, which may hold a password
+	}
+	if server.Scheme != "https" || server.Host == "" || server.User != nil || server.Path != "" && server.Path != "/" || server.RawQuery != "" || server.Fragment != "" {
+		return nil, fmt.Errorf("%w: the server's address is https://host:port and nothing more", ErrConfig)
+	}
+	return &url.URL{Scheme: "https", Host: server.Host}, nil
+}
+
+// server that is asked now.
+func (c *Client) server() (*url.URL, uint32) {
+	at := c.at.Load()
+	return c.servers[int(at)%len(c.servers)], at
+}
+
+// turn to the next server, unless somebody else has; false where there is but
+// one.
+func (c *Client) turn(from uint32) bool {
+	if len(c.servers) == 1 {
+		return false
+	}
+	c.at.CompareAndSwap(from, from+1)
+	return true
+}
+
+// host that is asked now, for people.
+func (c *Client) host() string {
+	s, _ := c.server()
+	return s.Host
 }

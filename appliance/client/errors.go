@@ -63,9 +63,9 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	)
 	switch {
 	case errors.As(err, &untrusted), errors.As(err, &unknown):
-		return fmt.Errorf("%w: %s: %w; check the address, and that the CA is the one that this node wrote", ErrUntrusted, c.server.Host, err)
+		return fmt.Errorf("%w: %s: %w; check the address, and that the CA is the one that this node wrote", ErrUntrusted, c.host(), err)
 	case errors.As(err, &plain), errors.As(err, &alert):
-		return fmt.Errorf("%w: %s: %w; check that the address is of a node, which speaks TLS 1.3", ErrUnreachable, c.server.Host, err)
+		return fmt.Errorf("%w: %s: %w; check that the address is of a node, which speaks TLS 1.3", ErrUnreachable, c.host(), err)
 	}
-	return fmt.Errorf("%w: %s: %w; check the address and that the node runs", ErrUnreachable, c.server.Host, err)
+	return fmt.Errorf("%w: %s: %w; check the address and that the node runs", ErrUnreachable, c.host(), err)
 }

@@ -84,7 +84,8 @@ func (r request) safe() bool { return r.method == http.MethodGet || r.key != "" 
 
 // once sends the request one time.
 func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {
-	address := c.server.String()
+	server, _ := c.server()
+	address := server.String()
 	for _, e := range r.path {
 		if e == "" || e == "." || e == ".." {
 			return nil, fmt.Errorf("%w: %q; give the id as it was printed", ErrName, e)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"syscall"
 	"time"
@@ -23,11 +24,19 @@ const (
 // long as ctx lets it.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	backoff := firstPause
+	others := len(c.servers) - 1 // that may be asked at once
 	for try := 1; ; try++ {
+		_, at := c.server()
 		resp, err := c.once(ctx, r)
 		if err == nil {
 			return resp, nil
 		}
+		if away(err, r.safe()) && ctx.Err() == nil && c.turn(at) && others > 0 {
+			others--
+			try--
+			continue
+		}
+		others = len(c.servers) - 1
 		pause, again := r.again(err, backoff)
 		if deadline, ok := ctx.Deadline(); !again || try == tries || ok && time.Until(deadline) < pause {
 			return nil, err
@@ -54,6 +63,17 @@ func (r request) again(err error, backoff time.Duration) (time.Duration, bool) {
 		return p.RetryAfter, 0 < p.RetryAfter && p.RetryAfter <= longestPause
 	}
 	return backoff, r.safe() && broken(err)
+}
+
+// away tells whether another node of the cluster may answer: this one was not
+// reached, or did not, and to ask again is safe.
+func away(err error, safe bool) bool {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return true // nothing was sent
+	}
+	p := (*Problem)(nil)
+	return safe && (broken(err) || errors.As(err, &p) && p.Status == http.StatusServiceUnavailable)
 }
 
 // broken tells whether err is of a connection that was refused or cut.

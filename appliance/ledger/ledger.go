@@ -37,6 +37,13 @@ type Config struct {
 	Cluster Cluster
 	State   *state.State
 	Keys    *keys.Store
+	// Custody changes the logs' keys on all nodes.
+	Custody interface {
+		RotateSigning(context.Context) (old, fresh keys.SigningKey, err error)
+		RetireSigning(ctx context.Context, id uint32) error
+	}
+	// Leading says whether this node has segments sealed for all.
+	Leading func() bool
 	// Tick lets time pass in the state, which anchors the logs that have grown.
 	Tick    func(context.Context) error
 	Log     *slog.Logger

@@ -75,13 +75,16 @@ func (l *Ledger) Seal(ctx context.Context) error {
 			if err := l.seal(ctx, name, h, n); err != nil {
 				return fmt.Errorf("segment %d of %s: %w", n, h.Origin, err)
 			}
+			if !l.Leading() {
+				break // its file waits for the leader's word
+			}
 		}
 	}
 	return nil
 }
 
-// seal makes the segment's file and its index durable, then lets the leaves
-// leave the state.
+// seal makes the segment's file and its index durable, on each node for itself;
+// then the leader lets the leaves leave the state.
 func (l *Ledger) seal(ctx context.Context, name string, h state.LogHead, n int64) error {
 	if err := l.State.Log(name).WriteSegment(ctx, n); err != nil {
 		return err
@@ -89,7 +92,7 @@ func (l *Ledger) seal(ctx context.Context, name string, h state.LogHead, n int64
 	if _, err := l.finder.segment(ctx, name, h.Origin, n); err != nil {
 		return err
 	}
-	for until := h.Sealed; until < (n+1)<<segment.Height; {
+	for until := h.Sealed; l.Leading() && until < (n+1)<<segment.Height; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -119,7 +119,7 @@ func (l *Ledger) Rotate(ctx context.Context, c access.Caller) error {
 	if err := l.Record(ctx, system(c), begun); err != nil {
 		return err
 	}
-	if _, _, err := l.Keys.RotateSigning(l.Now()); errors.Is(err, keys.ErrOverlap) {
+	if _, _, err := l.Custody.RotateSigning(ctx); errors.Is(err, keys.ErrOverlap) {
 		return busy(err)
 	} else if err != nil {
 		return err
@@ -168,7 +168,7 @@ func (l *Ledger) Retire(ctx context.Context, c access.Caller, early bool) error 
 	}
 	l.signing.Lock() // nobody signs with it meanwhile
 	defer l.signing.Unlock()
-	return l.Keys.RetireSigning(old.ID)
+	return l.Custody.RetireSigning(ctx, old.ID)
 }
 
 // retires writes into a log that its earlier key signs no more.

@@ -190,6 +190,7 @@ func openLedger(w *world) (*ledger.Ledger, error) {
 		return nil, err
 	}
 	return ledger.Open(ledger.Config{Proposer: p, Dir: dir, Cluster: w, State: w.s, Keys: w.keys, Log: slog.New(slog.DiscardHandler), Version: "test",
+		Custody: alone{w.keys}, Leading: func() bool { return true },
 		Tick: func(ctx context.Context) error {
 			_, err := p.Propose(ctx, access.Caller{}, command.Type_TICK, nil, nil)
 			return err
@@ -280,3 +281,12 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// alone is the custody of a node without others.
+type alone struct{ keys *keys.Store }
+
+func (a alone) RotateSigning(context.Context) (old, fresh keys.SigningKey, err error) {
+	return a.keys.RotateSigning(time.Now())
+}
+
+func (a alone) RetireSigning(_ context.Context, id uint32) error { return a.keys.RetireSigning(id) }

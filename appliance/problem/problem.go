@@ -47,6 +47,7 @@ const (
 	GalleryLoading  Kind = "gallery-loading"
 	NoGraph         Kind = "no-graph"
 	Busy            Kind = "busy"
+	ClusterState    Kind = "cluster-state"
 	Damaged         Kind = "damaged"
 	Internal        Kind = "internal"
 )
@@ -89,6 +90,7 @@ var kinds = map[Kind]struct {
 	GalleryLoading:  {503, "The face gallery is being loaded", "wait as Retry-After says; /readyz tells how far it is"},
 	NoGraph:         {409, "The face gallery has no graph", "build it with 'gatehouse gallery rebuild --graph', or search with the exact engine"},
 	Busy:            {409, "Other work of this kind is under way, or not over yet", "wait for it, as the detail says"},
+	ClusterState:    {409, "The cluster does not allow it now", "see the detail; 'gatehouse cluster status' shows how it stands"},
 	Damaged:         {500, "What is stored is damaged", "run 'gatehouse data check' and restore from a backup"},
 	Internal:        {500, "Something is wrong with the node", "look into its log for the request id"},
 }

@@ -14,6 +14,7 @@ import (
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/problem"
+	"gatehouse/cluster/replica"
 	"gatehouse/engine/picture"
 	"gatehouse/store/audit"
 	"gatehouse/store/blob"
@@ -75,7 +76,7 @@ func (s *Service) Put(ctx context.Context, c access.Caller, up Upload) (kept *co
 	e := &command.Evidence{Id: id.New(id.Evidence, now, s.Rand), Slot: up.Slot, Class: class, AddedNs: now.UnixNano()}
 	sum := sha256.New()
 	body := io.TeeReader(io.MultiReader(bytes.NewReader(head[:n]), up.Body), sum)
-	ref, err := s.Blobs.Put(ctx, u, s.header(row, e), body, int64(picture.DefaultLimits().Bytes))
+	ref, err := s.Copies.Put(ctx, u, s.header(row, e), body, int64(picture.DefaultLimits().Bytes))
 	if err != nil {
 		return nil, s.stored(err, up.Slot)
 	}
@@ -138,6 +139,8 @@ func (s *Service) stored(err error, slot string) error {
 	switch {
 	case errors.Is(err, blob.ErrSync): // who answers the request ends the process
 		return problem.New(problem.Unavailable, "the disk failed").Because(err)
+	case errors.Is(err, replica.ErrOneCopy):
+		return problem.New(problem.Unavailable, "no other node of the cluster keeps the picture").Because(err)
 	case errors.Is(err, blob.ErrTooLarge):
 		return problem.New(problem.TooLarge, "the picture is too large").In(slot).Of(fmt.Sprintf("%d bytes", picture.DefaultLimits().Bytes))
 	case errors.Is(err, blob.ErrFull):
@@ -195,7 +198,7 @@ func (s *Service) open(ctx context.Context, row *command.Session, e *command.Evi
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.Blobs.Open(ctx, u, s.header(row, e), e.Blob)
+	r, err := s.Copies.Open(ctx, u, s.header(row, e), e.Blob)
 	if err != nil {
 		return nil, s.stored(err, e.Slot)
 	}

@@ -9,6 +9,7 @@ package session
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,12 @@ const TTL = 30 * time.Minute
 // Cluster is asked before the state is read for a caller.
 type Cluster interface{ Read(context.Context) error }
 
+// Copies of blobs on the nodes of the cluster.
+type Copies interface {
+	Put(ctx context.Context, key blob.Key, h blob.Header, r io.Reader, limit int64) (blob.Ref, error)
+	Open(ctx context.Context, key blob.Key, h blob.Header, name string) (*blob.Reader, error)
+}
+
 // Config of the service.
 type Config struct {
 	*act.Proposer
@@ -39,11 +46,16 @@ type Config struct {
 	State   *state.State
 	Keys    *keys.Store
 	Blobs   *blob.Store
-	Engine  *engine.Engine
-	Verify  *verify.Verifier
-	Faces   *identify.Keeper
-	Jobs    *jobs.Pool
-	Log     *slog.Logger
+	// Copies writes evidence to more than one node, and reads it from whichever
+	// has it.
+	Copies Copies
+	Engine *engine.Engine
+	Verify *verify.Verifier
+	Faces  *identify.Keeper
+	Jobs   *jobs.Pool
+	Log    *slog.Logger
+	// Assign names the node whose worker takes the next job.
+	Assign func() string
 	// Observe is told the time of each stage of a verification, in seconds.
 	Observe func(stage string, seconds float64)
 }

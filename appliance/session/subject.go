@@ -186,7 +186,7 @@ func (s *Service) Discard(names []string) (removed int, err error) {
 	}
 	for _, name := range names {
 		switch err := s.Blobs.Remove(name); {
-		case err == nil:
+		case err == nil, errors.Is(err, blob.ErrNotFound): // what was agreed on is followed on every node, this one too
 			removed++
 		case errors.Is(err, blob.ErrSync):
 			return removed, err

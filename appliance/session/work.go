@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,15 +44,22 @@ func (s *Service) Submit(ctx context.Context, c access.Caller, session string, i
 	defer release()
 	e := act.Event(c, audit.SessionSubmit, "session", row.Id)
 	e.Subject = row.Subject
-	a, err := s.Propose(ctx, c, command.Type_SUBMIT, &command.Submit{Session: row.Id, Node: s.Node}, idem, e)
+	a, err := s.Propose(ctx, c, command.Type_SUBMIT, &command.Submit{Session: row.Id, Node: s.Assign()}, idem, e)
 	if err != nil || a.Replay != nil {
 		return err
 	}
 	if row, err = s.session(c.Tenant, session); err != nil {
 		return err
 	}
-	s.Jobs.Add(jobs.Job{Tenant: row.Tenant, Session: row.Id, Attempt: row.Attempt, Batch: row.Batch})
+	s.add(row)
 	return nil
+}
+
+// add a job that is this node's.
+func (s *Service) add(row *command.Session) {
+	if row.State == state.Submitted && row.Node == s.Node {
+		s.Jobs.Add(jobs.Job{Tenant: row.Tenant, Session: row.Id, Attempt: row.Attempt, Batch: row.Batch, Suspect: row.Deaths > 0})
+	}
 }
 
 func (s *Service) overloaded(batch bool) error {
@@ -69,59 +77,107 @@ func (s *Service) Room(batch bool) error {
 	return nil
 }
 
-// Resume puts the jobs of the state back into the queue, after a start. One
-// that a worker had in hand when the process died has lost an attempt.
+// Resume puts this node's jobs of the state back into the queue, after a start.
+// One that a worker had in hand when the process died has lost an attempt.
 func (s *Service) Resume(ctx context.Context) error {
 	died, err := s.Jobs.UnderWay()
 	if err != nil {
 		return err
 	}
-	var rows []*command.Session
-	if err := s.State.View(func(v *state.View) (err error) { rows, err = v.Jobs(); return err }); err != nil {
+	rows, err := s.assigned()
+	if err != nil {
 		return err
 	}
-	slices.SortFunc(rows, func(a, b *command.Session) int { return int(a.SubmittedNs - b.SubmittedNs) })
 	for _, row := range rows {
-		j := jobs.Job{Tenant: row.Tenant, Session: row.Id, Attempt: row.Attempt, Batch: row.Batch, Suspect: row.Deaths > 0}
+		if row.Node != s.Node {
+			continue
+		}
 		if died[row.Id] {
-			again, err := s.retry(ctx, row)
+			err := s.retry(ctx, row, "worker_died", s.Node)
+			if r := (act.Refused{}); errors.As(err, &r) && r.Refusal == state.StaleAttempt {
+				continue // another node has it
+			}
 			if err != nil {
 				return err
 			}
-			if !again {
-				continue
+			if row, err = s.session(row.Tenant, row.Id); err != nil {
+				return err
 			}
-			j.Attempt, j.Suspect = row.Attempt+1, true
 		}
-		s.Jobs.Add(j)
+		s.add(row)
 	}
 	return nil
 }
 
-// Reconcile adds the jobs of the state that the pool does not have: those whose
-// submission was agreed on after its caller was told that it is not known.
-func (s *Service) Reconcile() error {
-	var rows []*command.Session
+// assigned jobs of the state, the oldest first.
+func (s *Service) assigned() (rows []*command.Session, err error) {
 	if err := s.State.View(func(v *state.View) (err error) { rows, err = v.Jobs(); return err }); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rows, func(a, b *command.Session) int { return cmp.Compare(a.SubmittedNs, b.SubmittedNs) })
+	return rows, nil
+}
+
+// Reconcile adds this node's jobs that the pool does not have: those that
+// another node has assigned to it, and those whose submission was agreed on
+// after its caller was told that it is not known.
+func (s *Service) Reconcile() error {
+	rows, err := s.assigned()
+	for _, row := range rows {
+		s.add(row)
+	}
+	return err
+}
+
+// Take gives the jobs of a node that is gone to those that are there. What it
+// had in hand may have been its end: each has lost an attempt.
+func (s *Service) Take(ctx context.Context, node string, to func() string) error {
+	rows, err := s.assigned()
+	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		s.Jobs.Add(jobs.Job{Tenant: row.Tenant, Session: row.Id, Attempt: row.Attempt, Batch: row.Batch, Suspect: row.Deaths > 0})
+		if row.Node != node {
+			continue
+		}
+		if err := ignoreStale(s.retry(ctx, row, "node_lost", to())); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// retry counts a death; false where it was the last.
-func (s *Service) retry(ctx context.Context, row *command.Session) (bool, error) {
+// HandOver gives this node's jobs that no worker has in hand to another one.
+func (s *Service) HandOver(ctx context.Context, to func() string) error {
+	rows, err := s.assigned()
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		next := to()
+		if row.Node != s.Node || next == s.Node || s.Jobs.Running(row.Id) {
+			continue
+		}
+		e := act.Event(access.Caller{}, audit.SessionReassign, "session", row.Id)
+		e.Subject, e.Facts = row.Subject, map[string]string{"node": next}
+		_, err := s.Propose(ctx, access.Caller{Tenant: row.Tenant}, command.Type_REASSIGN, &command.Reassign{Session: row.Id, Attempt: row.Attempt, Node: next}, nil, e)
+		if err := ignoreStale(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retry counts a death, and gives the job to a node where it was not the last.
+func (s *Service) retry(ctx context.Context, row *command.Session, reason, node string) error {
 	c := access.Caller{Tenant: row.Tenant}
 	e := act.Event(c, audit.SessionRetry, "session", row.Id)
-	e.Subject, e.Reason, e.Facts = row.Subject, "worker_died", map[string]string{"attempt": strconv.Itoa(int(row.Attempt))}
-	last := row.Deaths+1 >= state.MaxAttempts
-	if last {
+	e.Subject, e.Reason, e.Facts = row.Subject, reason, map[string]string{"attempt": strconv.Itoa(int(row.Attempt))}
+	if row.Deaths+1 >= state.MaxAttempts { // it was the last
 		e.Action, e.Result = string(audit.SessionFail), string(audit.Failed)
 	}
-	_, err := s.Propose(ctx, c, command.Type_RETRY, &command.Retry{Session: row.Id, Attempt: row.Attempt, Reason: "worker_died", Node: s.Node}, nil, e)
-	return !last, err
+	_, err := s.Propose(ctx, c, command.Type_RETRY, &command.Retry{Session: row.Id, Attempt: row.Attempt, Reason: reason, Node: node}, nil, e)
+	return err
 }
 
 // Work is one attempt at a job: the evidence is read back, verified, and the

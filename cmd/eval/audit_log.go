@@ -204,7 +204,7 @@ func (l *auditLog) found(ctx context.Context, cluster string) error {
 
 func (l *auditLog) openLedger() (err error) {
 	l.ledger, err = ledger.Open(ledger.Config{Proposer: l.acts, Dir: filepath.Join(l.dir, "audit"), Cluster: l.cluster, State: l.cluster.state, Keys: l.keys,
-		Tick: func(ctx context.Context) error { return l.tick(ctx, l.acts) }, Log: slog.New(slog.DiscardHandler), Version: "eval"})
+		Leading: func() bool { return true }, Tick: func(ctx context.Context) error { return l.tick(ctx, l.acts) }, Log: slog.New(slog.DiscardHandler), Version: "eval"})
 	return err
 }
 

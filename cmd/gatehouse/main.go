@@ -54,6 +54,7 @@ func groups() []group {
 	return []group{
 		{"On this machine", slices.Concat([]command{verifyCommand()}, faceCommands(), []command{documentCommand()}, modelCommands(), []command{specimenCommand()})},
 		{"A node", slices.Concat([]command{runCommand()}, dataCommands())},
+		{"A cluster of nodes", clusterCommands()},
 		{"Verification by a node", slices.Concat(sessionCommands(), evidenceCommands(), subjectCommands())},
 		{"Face galleries of a node", slices.Concat(galleryCommands(), blocklistCommands())},
 		{"Audit log of a node", auditCommands()},

@@ -37,7 +37,7 @@ type nodeFlags struct {
 
 func (n *nodeFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&n.profile, "profile", "", "`FILE` with server, CA and key (default: $"+profileVariable+", else ~/.config/gatehouse/client.json)")
-	fs.StringVar(&n.server, "server", "", "call the node at this `URL` instead of the profile's")
+	fs.StringVar(&n.server, "server", "", "call the node at this `URL`, or one of those with commas between, instead of the profile's")
 	fs.StringVar(&n.ca, "ca", "", "trust this PEM `FILE` instead of the profile's CA")
 	fs.StringVar(&n.keyFile, "key-file", "", "take the API key from this `FILE` (- is stdin) instead of the profile")
 }

@@ -35,6 +35,12 @@ Certificate: the node makes its own at the first start (DIR/tls/cert.pem), which
 clients pin with --ca. Give the bank's with --certificate and --key; changed
 files are taken up without a restart.
 
+Cluster: --peer names the address at which other nodes reach this one. It is kept,
+and a node that has one can be joined by others ('gatehouse cluster invite') or has
+joined ('gatehouse cluster join'). A node of a cluster waits at its start until a
+majority of the voters answers; /livez answers meanwhile, everything else says so.
+One that is stopped in order lets another one lead first.
+
 --forward sends every event of the audit logs to the bank's own collection, in
 order and at least once, beside the requests: syslog over TLS (RFC 5424), as
 syslog+tls://HOST:6514?ca=FILE with cert=FILE&key=FILE where the receiver wants to
@@ -63,6 +69,9 @@ Example:
 			fs.StringVar(&r.config.Certificate, "certificate", "", "PEM `FILE` of the API's certificate, with its chain")
 			fs.StringVar(&r.config.Key, "key", "", "PEM `FILE` of its key")
 			fs.StringVar(&r.config.SealFile, "seal-file", "", "make the first key file at this `PATH` (default: DIR.seal)")
+			fs.StringVar(&r.config.Peer, "peer", "", "`HOST:PORT` at which the other nodes of a cluster reach this one (default: as at the start before)")
+			fs.StringVar(&r.config.PeerListen, "peer-listen", "", "wait for them at this `ADDRESS` (default: that of --peer)")
+			fs.StringVar(&r.config.Name, "node-name", "", "`NAME` of the node for people, as server-1 (default: as before)")
 			fs.IntVar(&r.config.Queue, "queue", 0, "let at most `N` verifications wait (default 0: 32 for each worker)")
 			fs.Uint64Var(&r.reserve, "reserve", 1024, "refuse new evidence below this many `MiB` of free disk")
 			fs.Func("forward", "forward the audit logs to this `ADDRESS`; may be repeated", func(s string) error {

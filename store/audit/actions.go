@@ -102,7 +102,9 @@ const (
 	ModelRefuse   Action = "model.refuse"
 	ModelRollback Action = "model.rollback"
 
+	NodeMemberChange  Action = "node.member.change"
 	NodeMemberDemote  Action = "node.member.demote"
+	NodeMemberInvite  Action = "node.member.invite"
 	NodeMemberJoin    Action = "node.member.join"
 	NodeMemberPromote Action = "node.member.promote"
 	NodeMemberRemove  Action = "node.member.remove"
@@ -150,6 +152,7 @@ const (
 	SessionEvidenceAdd Action = "session.evidence.add"
 	SessionExpire      Action = "session.expire"
 	SessionFail        Action = "session.fail"
+	SessionReassign    Action = "session.reassign"
 	SessionRetry       Action = "session.retry"
 	SessionReturn      Action = "session.return"
 	SessionSubmit      Action = "session.submit"
@@ -260,7 +263,9 @@ var meanings = []meaning{
 	{ModelLoad, "a pack of models was loaded"},
 	{ModelRefuse, "a pack of models was not accepted"},
 	{ModelRollback, "an earlier pack of models took effect again"},
+	{NodeMemberChange, "what the cluster knows of a node was changed"},
 	{NodeMemberDemote, "a node lost its vote"},
+	{NodeMemberInvite, "a node was invited to join the cluster"},
 	{NodeMemberJoin, "a node joined the cluster"},
 	{NodeMemberPromote, "a node received a vote"},
 	{NodeMemberRemove, "a node was removed from the cluster"},
@@ -302,6 +307,7 @@ var meanings = []meaning{
 	{SessionEvidenceAdd, "evidence was added to a verification"},
 	{SessionExpire, "a verification was not submitted in time"},
 	{SessionFail, "a verification ended without a decision"},
+	{SessionReassign, "a verification that had not failed was given to another node"},
 	{SessionRetry, "a verification was given to another worker"},
 	{SessionReturn, "a verification waits for better evidence"},
 	{SessionSubmit, "a verification was submitted"},

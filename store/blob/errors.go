@@ -14,6 +14,7 @@ var (
 	ErrVersion  = errors.New("the blob's format is not one that is read here")
 	ErrDamaged  = errors.New("the blob is damaged or not under this key: get it from another node or a backup")
 	ErrRotten   = errors.New("the stored bytes are not those that the name promises: quarantine the blob and get it from another node")
+	ErrForeign  = errors.New("the bytes that came are not those that the name promises: get them from another node")
 	ErrTooLarge = errors.New("the object is larger than allowed")
 	ErrEmpty    = errors.New("the object is empty: there is nothing to keep")
 	ErrFull     = errors.New("the disk is too full for new objects: free space or add a disk")

@@ -38,37 +38,47 @@ func (s *Store) Put(ctx context.Context, key Key, h Header, r io.Reader, limit i
 		return Ref{}, err
 	}
 	defer clear(c.key[:])
-	f, err := s.create(s.temp)
+	out, err := s.begin()
 	if err != nil {
-		return Ref{}, writeError("making a blob's file", err)
+		return Ref{}, err
 	}
-	kept := false
-	defer func() {
-		if !kept {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	out := &sink{file: f, hash: sha256.New(), room: s.room}
+	defer out.drop()
 	in := &source{ctx: ctx, r: r, left: max(0, min(limit, maxObject))}
 	if err := seal(out, header, in, c); err != nil {
 		return Ref{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return Ref{}, err
-	}
-	if err := f.Sync(); err != nil {
-		return Ref{}, syncError("fsync of a blob", err)
-	}
-	if err := f.Close(); err != nil {
-		return Ref{}, syncError("closing a blob", err)
-	}
 	name := hex.EncodeToString(out.hash.Sum(nil))
-	if err := s.publish(f.Name(), name); err != nil {
+	if err := s.keep(ctx, out, name); err != nil {
 		return Ref{}, err
 	}
-	kept = true
 	return Ref{Name: name, Stored: out.n, Size: in.n}, nil
+}
+
+// begin makes the file of a new blob, which keep names or drop removes.
+func (s *Store) begin() (*sink, error) {
+	f, err := s.create(s.temp)
+	if err != nil {
+		return nil, writeError("making a blob's file", err)
+	}
+	return &sink{file: f, hash: sha256.New(), room: s.room}, nil
+}
+
+// keep makes what was written durable, under its name.
+func (s *Store) keep(ctx context.Context, out *sink, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := out.file.Sync(); err != nil {
+		return syncError("fsync of a blob", err)
+	}
+	if err := out.file.Close(); err != nil {
+		return syncError("closing a blob", err)
+	}
+	if err := s.publish(out.file.Name(), name); err != nil {
+		return err
+	}
+	out.kept = true
+	return nil
 }
 
 // seal writes the header and the packages. Reader and writer keep their own
@@ -143,6 +153,15 @@ type sink struct {
 	hash hash.Hash
 	room func() error
 	n    int64
+	kept bool
+}
+
+// drop leaves nothing behind of what was not kept.
+func (s *sink) drop() {
+	if !s.kept {
+		s.file.Close()
+		os.Remove(s.file.Name())
+	}
 }
 
 func (s *sink) Write(p []byte) (int, error) {
@@ -159,12 +178,15 @@ func (s *sink) Write(p []byte) (int, error) {
 	return s.hash.Write(p)
 }
 
-func (s *Store) room() error {
+func (s *Store) room() error { return s.roomFor(0) }
+
+// roomFor size bytes more, which may be more than any disk has.
+func (s *Store) roomFor(size int64) error {
 	free, _, err := s.config.Free(s.blobs)
 	if err != nil {
 		return fmt.Errorf("looking at the free space: %w", err)
 	}
-	if free < s.config.ReserveBytes {
+	if free < s.config.ReserveBytes+uint64(size) {
 		return fmt.Errorf("%w: %d MiB free, %d MiB stay reserved for the logs", ErrFull, free>>20, s.config.ReserveBytes>>20)
 	}
 	return nil

@@ -51,6 +51,14 @@ const (
 	Type_UNBLOCK        Type = 19 // Unblock
 	Type_SEAL_SEGMENT   Type = 20 // SealSegment: leaves that a file holds leave the state
 	Type_COSIGN         Type = 21 // Cosign: a witness's signature under a checkpoint
+	// Since version 2.
+	Type_SET_AUTHORITY Type = 22 // SetAuthority: who certifies the members
+	Type_SET_RING      Type = 23 // SetRing: the key-ring that is in force
+	Type_INVITE        Type = 24 // Invite: one node may join
+	Type_JOIN          Type = 25 // Join: a member, by an invitation or as the first
+	Type_CHANGE_MEMBER Type = 26 // ChangeMember
+	Type_REMOVE_MEMBER Type = 27 // RemoveMember
+	Type_REASSIGN      Type = 28 // Reassign: another node takes a job, for no fault of the job's
 )
 
 // Enum value maps for Type.
@@ -78,6 +86,13 @@ var (
 		19: "UNBLOCK",
 		20: "SEAL_SEGMENT",
 		21: "COSIGN",
+		22: "SET_AUTHORITY",
+		23: "SET_RING",
+		24: "INVITE",
+		25: "JOIN",
+		26: "CHANGE_MEMBER",
+		27: "REMOVE_MEMBER",
+		28: "REASSIGN",
 	}
 	Type_value = map[string]int32{
 		"NONE":           0,
@@ -102,6 +117,13 @@ var (
 		"UNBLOCK":        19,
 		"SEAL_SEGMENT":   20,
 		"COSIGN":         21,
+		"SET_AUTHORITY":  22,
+		"SET_RING":       23,
+		"INVITE":         24,
+		"JOIN":           25,
+		"CHANGE_MEMBER":  26,
+		"REMOVE_MEMBER":  27,
+		"REASSIGN":       28,
 	}
 )
 
@@ -541,6 +563,7 @@ type Found struct {
 	Cluster       string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
 	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	SetupCode     []byte                 `protobuf:"bytes,3,opt,name=setup_code,json=setupCode,proto3" json:"setup_code,omitempty"` // SHA-256
+	Version       uint32                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`                     // of the commands that the cluster begins with; 0: 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,6 +617,13 @@ func (x *Found) GetSetupCode() []byte {
 		return x.SetupCode
 	}
 	return nil
+}
+
+func (x *Found) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 type Setup struct {
@@ -1624,6 +1654,395 @@ func (x *Cosign) GetCosignature() *Cosignature {
 	return nil
 }
 
+type SetAuthority struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Authority     *Authority             `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetAuthority) Reset() {
+	*x = SetAuthority{}
+	mi := &file_command_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetAuthority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetAuthority) ProtoMessage() {}
+
+func (x *SetAuthority) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetAuthority.ProtoReflect.Descriptor instead.
+func (*SetAuthority) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SetAuthority) GetAuthority() *Authority {
+	if x != nil {
+		return x.Authority
+	}
+	return nil
+}
+
+type SetRing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ring          *Ring                  `protobuf:"bytes,1,opt,name=ring,proto3" json:"ring,omitempty"`
+	Before        []byte                 `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"` // SHA-256 of the one that it replaces; empty: the first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRing) Reset() {
+	*x = SetRing{}
+	mi := &file_command_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRing) ProtoMessage() {}
+
+func (x *SetRing) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRing.ProtoReflect.Descriptor instead.
+func (*SetRing) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SetRing) GetRing() *Ring {
+	if x != nil {
+		return x.Ring
+	}
+	return nil
+}
+
+func (x *SetRing) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+type Invite struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Invitation    *Invitation            `protobuf:"bytes,1,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Invite) Reset() {
+	*x = Invite{}
+	mi := &file_command_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Invite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Invite) ProtoMessage() {}
+
+func (x *Invite) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Invite.ProtoReflect.Descriptor instead.
+func (*Invite) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Invite) GetInvitation() *Invitation {
+	if x != nil {
+		return x.Invitation
+	}
+	return nil
+}
+
+type Join struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Invitation    string                 `protobuf:"bytes,1,opt,name=invitation,proto3" json:"invitation,omitempty"` // empty: the first member
+	Member        *Member                `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Join) Reset() {
+	*x = Join{}
+	mi := &file_command_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Join) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Join) ProtoMessage() {}
+
+func (x *Join) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Join.ProtoReflect.Descriptor instead.
+func (*Join) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Join) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+func (x *Join) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+// ChangeMember sets what is given.
+type ChangeMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Address       *string                `protobuf:"bytes,2,opt,name=address,proto3,oneof" json:"address,omitempty"`
+	Name          *string                `protobuf:"bytes,3,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3,oneof" json:"key,omitempty"`
+	Release       *string                `protobuf:"bytes,5,opt,name=release,proto3,oneof" json:"release,omitempty"`
+	Commands      *uint32                `protobuf:"varint,6,opt,name=commands,proto3,oneof" json:"commands,omitempty"`
+	Draining      *bool                  `protobuf:"varint,7,opt,name=draining,proto3,oneof" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeMember) Reset() {
+	*x = ChangeMember{}
+	mi := &file_command_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeMember) ProtoMessage() {}
+
+func (x *ChangeMember) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeMember.ProtoReflect.Descriptor instead.
+func (*ChangeMember) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ChangeMember) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ChangeMember) GetAddress() string {
+	if x != nil && x.Address != nil {
+		return *x.Address
+	}
+	return ""
+}
+
+func (x *ChangeMember) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *ChangeMember) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ChangeMember) GetRelease() string {
+	if x != nil && x.Release != nil {
+		return *x.Release
+	}
+	return ""
+}
+
+func (x *ChangeMember) GetCommands() uint32 {
+	if x != nil && x.Commands != nil {
+		return *x.Commands
+	}
+	return 0
+}
+
+func (x *ChangeMember) GetDraining() bool {
+	if x != nil && x.Draining != nil {
+		return *x.Draining
+	}
+	return false
+}
+
+type RemoveMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMember) Reset() {
+	*x = RemoveMember{}
+	mi := &file_command_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMember) ProtoMessage() {}
+
+func (x *RemoveMember) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMember.ProtoReflect.Descriptor instead.
+func (*RemoveMember) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RemoveMember) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type Reassign struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Attempt       uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Node          string                 `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reassign) Reset() {
+	*x = Reassign{}
+	mi := &file_command_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reassign) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reassign) ProtoMessage() {}
+
+func (x *Reassign) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reassign.ProtoReflect.Descriptor instead.
+func (*Reassign) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Reassign) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *Reassign) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Reassign) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 // Answer is what a command came to.
 type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1641,7 +2060,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +2072,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +2085,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{24}
+	return file_command_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Answer) GetIndex() uint64 {
@@ -1737,7 +2156,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +2168,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +2181,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{25}
+	return file_command_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Tenant) GetId() string {
@@ -1809,7 +2228,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +2240,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +2253,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{26}
+	return file_command_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Client) GetId() string {
@@ -1909,7 +2328,7 @@ type Subject struct {
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +2340,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2353,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{27}
+	return file_command_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Subject) GetId() string {
@@ -2004,7 +2423,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2435,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2448,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{28}
+	return file_command_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Consent) GetTextVersion() string {
@@ -2082,7 +2501,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2513,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2526,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{29}
+	return file_command_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Session) GetId() string {
@@ -2275,7 +2694,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2706,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2719,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{30}
+	return file_command_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Evidence) GetId() string {
@@ -2385,7 +2804,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_command_proto_msgTypes[31]
+	mi := &file_command_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2397,7 +2816,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[31]
+	mi := &file_command_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2410,7 +2829,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{31}
+	return file_command_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Result) GetSession() string {
@@ -2453,7 +2872,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_command_proto_msgTypes[32]
+	mi := &file_command_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +2884,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[32]
+	mi := &file_command_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +2897,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{32}
+	return file_command_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Template) GetSession() string {
@@ -2522,7 +2941,7 @@ type Enrolment struct {
 
 func (x *Enrolment) Reset() {
 	*x = Enrolment{}
-	mi := &file_command_proto_msgTypes[33]
+	mi := &file_command_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2953,7 @@ func (x *Enrolment) String() string {
 func (*Enrolment) ProtoMessage() {}
 
 func (x *Enrolment) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[33]
+	mi := &file_command_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2966,7 @@ func (x *Enrolment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enrolment.ProtoReflect.Descriptor instead.
 func (*Enrolment) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{33}
+	return file_command_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Enrolment) GetList() string {
@@ -2594,7 +3013,7 @@ type Blocked struct {
 
 func (x *Blocked) Reset() {
 	*x = Blocked{}
-	mi := &file_command_proto_msgTypes[34]
+	mi := &file_command_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +3025,7 @@ func (x *Blocked) String() string {
 func (*Blocked) ProtoMessage() {}
 
 func (x *Blocked) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[34]
+	mi := &file_command_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +3038,7 @@ func (x *Blocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blocked.ProtoReflect.Descriptor instead.
 func (*Blocked) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{34}
+	return file_command_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Blocked) GetId() string {
@@ -2685,7 +3104,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_command_proto_msgTypes[35]
+	mi := &file_command_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2697,7 +3116,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[35]
+	mi := &file_command_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2710,7 +3129,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{35}
+	return file_command_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Replay) GetRequest() []byte {
@@ -2768,7 +3187,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_command_proto_msgTypes[36]
+	mi := &file_command_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +3199,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[36]
+	mi := &file_command_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +3212,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{36}
+	return file_command_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Head) GetSize() uint64 {
@@ -2836,7 +3255,7 @@ type Cosignature struct {
 
 func (x *Cosignature) Reset() {
 	*x = Cosignature{}
-	mi := &file_command_proto_msgTypes[37]
+	mi := &file_command_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +3267,7 @@ func (x *Cosignature) String() string {
 func (*Cosignature) ProtoMessage() {}
 
 func (x *Cosignature) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[37]
+	mi := &file_command_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +3280,7 @@ func (x *Cosignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cosignature.ProtoReflect.Descriptor instead.
 func (*Cosignature) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{37}
+	return file_command_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Cosignature) GetSize() uint64 {
@@ -2881,6 +3300,299 @@ func (x *Cosignature) GetWitness() string {
 func (x *Cosignature) GetLine() string {
 	if x != nil {
 		return x.Line
+	}
+	return ""
+}
+
+// Authority certifies the members of the cluster.
+type Authority struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`                 // PKCS #8, sealed under the key-ring
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Authority) Reset() {
+	*x = Authority{}
+	mi := &file_command_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Authority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Authority) ProtoMessage() {}
+
+func (x *Authority) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Authority.ProtoReflect.Descriptor instead.
+func (*Authority) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Authority) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *Authority) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// Ring is the key-ring's file that is in force. The file itself never enters
+// the log: what it held could not be erased from there.
+type Ring struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Serial        uint64                 `protobuf:"varint,1,opt,name=serial,proto3" json:"serial,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,2,opt,name=sum,proto3" json:"sum,omitempty"` // SHA-256 of the file
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ring) Reset() {
+	*x = Ring{}
+	mi := &file_command_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ring) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ring) ProtoMessage() {}
+
+func (x *Ring) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ring.ProtoReflect.Descriptor instead.
+func (*Ring) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Ring) GetSerial() uint64 {
+	if x != nil {
+		return x.Serial
+	}
+	return 0
+}
+
+func (x *Ring) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+// Invitation of one node.
+type Invitation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"` // SHA-256
+	ExpiresNs     int64                  `protobuf:"varint,3,opt,name=expires_ns,json=expiresNs,proto3" json:"expires_ns,omitempty"`
+	Replaces      string                 `protobuf:"bytes,4,opt,name=replaces,proto3" json:"replaces,omitempty"` // the member whose place it is for; may be empty
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Invitation) Reset() {
+	*x = Invitation{}
+	mi := &file_command_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Invitation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Invitation) ProtoMessage() {}
+
+func (x *Invitation) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Invitation.ProtoReflect.Descriptor instead.
+func (*Invitation) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Invitation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Invitation) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *Invitation) GetExpiresNs() int64 {
+	if x != nil {
+		return x.ExpiresNs
+	}
+	return 0
+}
+
+func (x *Invitation) GetReplaces() string {
+	if x != nil {
+		return x.Replaces
+	}
+	return ""
+}
+
+// Member of the cluster. One that was removed stays, so that it can be told.
+type Member struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // host:port of its peer port
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`         // SHA-256 of its certificate's public key (SPKI)
+	JoinedNs      int64                  `protobuf:"varint,5,opt,name=joined_ns,json=joinedNs,proto3" json:"joined_ns,omitempty"`
+	RemovedNs     int64                  `protobuf:"varint,6,opt,name=removed_ns,json=removedNs,proto3" json:"removed_ns,omitempty"`
+	Release       string                 `protobuf:"bytes,7,opt,name=release,proto3" json:"release,omitempty"`    // of the program that it ran last
+	Commands      uint32                 `protobuf:"varint,8,opt,name=commands,proto3" json:"commands,omitempty"` // newest version of the commands that this knows
+	Draining      bool                   `protobuf:"varint,9,opt,name=draining,proto3" json:"draining,omitempty"` // takes no jobs
+	Replaces      string                 `protobuf:"bytes,10,opt,name=replaces,proto3" json:"replaces,omitempty"` // the member whose place it takes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Member) Reset() {
+	*x = Member{}
+	mi := &file_command_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Member) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Member) ProtoMessage() {}
+
+func (x *Member) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Member.ProtoReflect.Descriptor instead.
+func (*Member) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *Member) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Member) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Member) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Member) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Member) GetJoinedNs() int64 {
+	if x != nil {
+		return x.JoinedNs
+	}
+	return 0
+}
+
+func (x *Member) GetRemovedNs() int64 {
+	if x != nil {
+		return x.RemovedNs
+	}
+	return 0
+}
+
+func (x *Member) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *Member) GetCommands() uint32 {
+	if x != nil {
+		return x.Commands
+	}
+	return 0
+}
+
+func (x *Member) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+func (x *Member) GetReplaces() string {
+	if x != nil {
+		return x.Replaces
 	}
 	return ""
 }
@@ -2936,12 +3648,13 @@ const file_command_proto_rawDesc = "" +
 	"\n" +
 	"FactsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"n\n" +
 	"\x05Found\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x1d\n" +
 	"\n" +
-	"setup_code\x18\x03 \x01(\fR\tsetupCode\"\x8a\x01\n" +
+	"setup_code\x18\x03 \x01(\fR\tsetupCode\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\rR\aversion\"\x8a\x01\n" +
 	"\x05Setup\x12\x1d\n" +
 	"\n" +
 	"setup_code\x18\x01 \x01(\fR\tsetupCode\x121\n" +
@@ -3005,7 +3718,43 @@ const file_command_proto_rawDesc = "" +
 	"\x03log\x18\x01 \x01(\tR\x03log\x12\x14\n" +
 	"\x05until\x18\x02 \x01(\x04R\x05until\"J\n" +
 	"\x06Cosign\x12@\n" +
-	"\vcosignature\x18\x01 \x01(\v2\x1e.gatehouse.command.CosignatureR\vcosignature\"\xd1\x01\n" +
+	"\vcosignature\x18\x01 \x01(\v2\x1e.gatehouse.command.CosignatureR\vcosignature\"J\n" +
+	"\fSetAuthority\x12:\n" +
+	"\tauthority\x18\x01 \x01(\v2\x1c.gatehouse.command.AuthorityR\tauthority\"N\n" +
+	"\aSetRing\x12+\n" +
+	"\x04ring\x18\x01 \x01(\v2\x17.gatehouse.command.RingR\x04ring\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\fR\x06before\"G\n" +
+	"\x06Invite\x12=\n" +
+	"\n" +
+	"invitation\x18\x01 \x01(\v2\x1d.gatehouse.command.InvitationR\n" +
+	"invitation\"Y\n" +
+	"\x04Join\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\x01 \x01(\tR\n" +
+	"invitation\x121\n" +
+	"\x06member\x18\x02 \x01(\v2\x19.gatehouse.command.MemberR\x06member\"\x95\x02\n" +
+	"\fChangeMember\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1d\n" +
+	"\aaddress\x18\x02 \x01(\tH\x00R\aaddress\x88\x01\x01\x12\x17\n" +
+	"\x04name\x18\x03 \x01(\tH\x01R\x04name\x88\x01\x01\x12\x15\n" +
+	"\x03key\x18\x04 \x01(\fH\x02R\x03key\x88\x01\x01\x12\x1d\n" +
+	"\arelease\x18\x05 \x01(\tH\x03R\arelease\x88\x01\x01\x12\x1f\n" +
+	"\bcommands\x18\x06 \x01(\rH\x04R\bcommands\x88\x01\x01\x12\x1f\n" +
+	"\bdraining\x18\a \x01(\bH\x05R\bdraining\x88\x01\x01B\n" +
+	"\n" +
+	"\b_addressB\a\n" +
+	"\x05_nameB\x06\n" +
+	"\x04_keyB\n" +
+	"\n" +
+	"\b_releaseB\v\n" +
+	"\t_commandsB\v\n" +
+	"\t_draining\"\"\n" +
+	"\fRemoveMember\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"R\n" +
+	"\bReassign\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\"\xd1\x01\n" +
 	"\x06Answer\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
 	"\arefusal\x18\x02 \x01(\tR\arefusal\x12\x0e\n" +
@@ -3126,7 +3875,33 @@ const file_command_proto_rawDesc = "" +
 	"\vCosignature\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x18\n" +
 	"\awitness\x18\x02 \x01(\tR\awitness\x12\x12\n" +
-	"\x04line\x18\x03 \x01(\tR\x04line*\xbd\x02\n" +
+	"\x04line\x18\x03 \x01(\tR\x04line\"?\n" +
+	"\tAuthority\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\"0\n" +
+	"\x04Ring\x12\x16\n" +
+	"\x06serial\x18\x01 \x01(\x04R\x06serial\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\fR\x03sum\"o\n" +
+	"\n" +
+	"Invitation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\fR\x06secret\x12\x1d\n" +
+	"\n" +
+	"expires_ns\x18\x03 \x01(\x03R\texpiresNs\x12\x1a\n" +
+	"\breplaces\x18\x04 \x01(\tR\breplaces\"\x82\x02\n" +
+	"\x06Member\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12\x1b\n" +
+	"\tjoined_ns\x18\x05 \x01(\x03R\bjoinedNs\x12\x1d\n" +
+	"\n" +
+	"removed_ns\x18\x06 \x01(\x03R\tremovedNs\x12\x18\n" +
+	"\arelease\x18\a \x01(\tR\arelease\x12\x1a\n" +
+	"\bcommands\x18\b \x01(\rR\bcommands\x12\x1a\n" +
+	"\bdraining\x18\t \x01(\bR\bdraining\x12\x1a\n" +
+	"\breplaces\x18\n" +
+	" \x01(\tR\breplaces*\xa8\x03\n" +
 	"\x04Type\x12\b\n" +
 	"\x04NONE\x10\x00\x12\t\n" +
 	"\x05FOUND\x10\x01\x12\t\n" +
@@ -3155,7 +3930,15 @@ const file_command_proto_rawDesc = "" +
 	"\aUNBLOCK\x10\x13\x12\x10\n" +
 	"\fSEAL_SEGMENT\x10\x14\x12\n" +
 	"\n" +
-	"\x06COSIGN\x10\x15B\x19Z\x17gatehouse/store/commandb\x06proto3"
+	"\x06COSIGN\x10\x15\x12\x11\n" +
+	"\rSET_AUTHORITY\x10\x16\x12\f\n" +
+	"\bSET_RING\x10\x17\x12\n" +
+	"\n" +
+	"\x06INVITE\x10\x18\x12\b\n" +
+	"\x04JOIN\x10\x19\x12\x11\n" +
+	"\rCHANGE_MEMBER\x10\x1a\x12\x11\n" +
+	"\rREMOVE_MEMBER\x10\x1b\x12\f\n" +
+	"\bREASSIGN\x10\x1cB\x19Z\x17gatehouse/store/commandb\x06proto3"
 
 var (
 	file_command_proto_rawDescOnce sync.Once
@@ -3170,7 +3953,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_command_proto_goTypes = []any{
 	(Type)(0),             // 0: gatehouse.command.Type
 	(*Command)(nil),       // 1: gatehouse.command.Command
@@ -3197,53 +3980,68 @@ var file_command_proto_goTypes = []any{
 	(*Unblock)(nil),       // 22: gatehouse.command.Unblock
 	(*SealSegment)(nil),   // 23: gatehouse.command.SealSegment
 	(*Cosign)(nil),        // 24: gatehouse.command.Cosign
-	(*Answer)(nil),        // 25: gatehouse.command.Answer
-	(*Tenant)(nil),        // 26: gatehouse.command.Tenant
-	(*Client)(nil),        // 27: gatehouse.command.Client
-	(*Subject)(nil),       // 28: gatehouse.command.Subject
-	(*Consent)(nil),       // 29: gatehouse.command.Consent
-	(*Session)(nil),       // 30: gatehouse.command.Session
-	(*Evidence)(nil),      // 31: gatehouse.command.Evidence
-	(*Result)(nil),        // 32: gatehouse.command.Result
-	(*Template)(nil),      // 33: gatehouse.command.Template
-	(*Enrolment)(nil),     // 34: gatehouse.command.Enrolment
-	(*Blocked)(nil),       // 35: gatehouse.command.Blocked
-	(*Replay)(nil),        // 36: gatehouse.command.Replay
-	(*Head)(nil),          // 37: gatehouse.command.Head
-	(*Cosignature)(nil),   // 38: gatehouse.command.Cosignature
-	nil,                   // 39: gatehouse.command.Event.CommitmentsEntry
-	nil,                   // 40: gatehouse.command.Event.FactsEntry
+	(*SetAuthority)(nil),  // 25: gatehouse.command.SetAuthority
+	(*SetRing)(nil),       // 26: gatehouse.command.SetRing
+	(*Invite)(nil),        // 27: gatehouse.command.Invite
+	(*Join)(nil),          // 28: gatehouse.command.Join
+	(*ChangeMember)(nil),  // 29: gatehouse.command.ChangeMember
+	(*RemoveMember)(nil),  // 30: gatehouse.command.RemoveMember
+	(*Reassign)(nil),      // 31: gatehouse.command.Reassign
+	(*Answer)(nil),        // 32: gatehouse.command.Answer
+	(*Tenant)(nil),        // 33: gatehouse.command.Tenant
+	(*Client)(nil),        // 34: gatehouse.command.Client
+	(*Subject)(nil),       // 35: gatehouse.command.Subject
+	(*Consent)(nil),       // 36: gatehouse.command.Consent
+	(*Session)(nil),       // 37: gatehouse.command.Session
+	(*Evidence)(nil),      // 38: gatehouse.command.Evidence
+	(*Result)(nil),        // 39: gatehouse.command.Result
+	(*Template)(nil),      // 40: gatehouse.command.Template
+	(*Enrolment)(nil),     // 41: gatehouse.command.Enrolment
+	(*Blocked)(nil),       // 42: gatehouse.command.Blocked
+	(*Replay)(nil),        // 43: gatehouse.command.Replay
+	(*Head)(nil),          // 44: gatehouse.command.Head
+	(*Cosignature)(nil),   // 45: gatehouse.command.Cosignature
+	(*Authority)(nil),     // 46: gatehouse.command.Authority
+	(*Ring)(nil),          // 47: gatehouse.command.Ring
+	(*Invitation)(nil),    // 48: gatehouse.command.Invitation
+	(*Member)(nil),        // 49: gatehouse.command.Member
+	nil,                   // 50: gatehouse.command.Event.CommitmentsEntry
+	nil,                   // 51: gatehouse.command.Event.FactsEntry
 }
 var file_command_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.command.Command.type:type_name -> gatehouse.command.Type
 	2,  // 1: gatehouse.command.Command.actor:type_name -> gatehouse.command.Actor
 	3,  // 2: gatehouse.command.Command.idempotency:type_name -> gatehouse.command.Idempotency
 	4,  // 3: gatehouse.command.Command.events:type_name -> gatehouse.command.Event
-	39, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
-	40, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
-	26, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
-	27, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
-	26, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
-	27, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
-	27, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
-	30, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
-	28, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
-	31, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
-	32, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
-	33, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
-	35, // 16: gatehouse.command.Block.blocked:type_name -> gatehouse.command.Blocked
-	28, // 17: gatehouse.command.Block.subject:type_name -> gatehouse.command.Subject
-	33, // 18: gatehouse.command.Block.template:type_name -> gatehouse.command.Template
-	38, // 19: gatehouse.command.Cosign.cosignature:type_name -> gatehouse.command.Cosignature
-	36, // 20: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
-	29, // 21: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
-	31, // 22: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
-	0,  // 23: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	50, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
+	51, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
+	33, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
+	34, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
+	33, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
+	34, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
+	34, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
+	37, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
+	35, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
+	38, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
+	39, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
+	40, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
+	42, // 16: gatehouse.command.Block.blocked:type_name -> gatehouse.command.Blocked
+	35, // 17: gatehouse.command.Block.subject:type_name -> gatehouse.command.Subject
+	40, // 18: gatehouse.command.Block.template:type_name -> gatehouse.command.Template
+	45, // 19: gatehouse.command.Cosign.cosignature:type_name -> gatehouse.command.Cosignature
+	46, // 20: gatehouse.command.SetAuthority.authority:type_name -> gatehouse.command.Authority
+	47, // 21: gatehouse.command.SetRing.ring:type_name -> gatehouse.command.Ring
+	48, // 22: gatehouse.command.Invite.invitation:type_name -> gatehouse.command.Invitation
+	49, // 23: gatehouse.command.Join.member:type_name -> gatehouse.command.Member
+	43, // 24: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
+	36, // 25: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
+	38, // 26: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
+	0,  // 27: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -3251,13 +4049,14 @@ func file_command_proto_init() {
 	if File_command_proto != nil {
 		return
 	}
+	file_command_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   40,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

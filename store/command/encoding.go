@@ -17,9 +17,17 @@ import (
 	"gatehouse/store/audit"
 )
 
-// Version of the envelope that this program writes, and the newest that it
-// understands.
-const Version = 1
+// Version of the commands that this program understands. A cluster uses those
+// of its active version, which all its members understand.
+const Version = 2
+
+// Since is the version that a type came with.
+func Since(t Type) uint32 {
+	if t >= Type_SET_AUTHORITY {
+		return 2
+	}
+	return 1
+}
 
 // MaxSize of an encoded command (requirement 6.4): Raft entries are kept in
 // memory and sent in batches of 64, so one must not be large.
@@ -40,7 +48,7 @@ var (
 
 // New wraps a payload of a type.
 func New(t Type, payload proto.Message) (*Command, error) {
-	c := &Command{Version: Version, Type: t}
+	c := &Command{Version: Since(t), Type: t}
 	if payload != nil {
 		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(payload)
 		if err != nil {
@@ -162,6 +170,20 @@ func empty(t Type) proto.Message {
 		return &SealSegment{}
 	case Type_COSIGN:
 		return &Cosign{}
+	case Type_SET_AUTHORITY:
+		return &SetAuthority{}
+	case Type_SET_RING:
+		return &SetRing{}
+	case Type_INVITE:
+		return &Invite{}
+	case Type_JOIN:
+		return &Join{}
+	case Type_CHANGE_MEMBER:
+		return &ChangeMember{}
+	case Type_REMOVE_MEMBER:
+		return &RemoveMember{}
+	case Type_REASSIGN:
+		return &Reassign{}
 	}
 	return nil
 }

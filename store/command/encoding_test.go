@@ -118,6 +118,68 @@ func TestEncodingIsDeterministic(t *testing.T) {
 	}
 }
 
+// A type is written under the version that it came with: who knows that version
+// knows the type.
+func TestVersionOfATypeThatIsNew(t *testing.T) {
+	newest := uint32(0)
+	for _, typ := range types() {
+		want := uint32(1)
+		if typ > command.Type_COSIGN {
+			want = 2
+		}
+		c, err := command.New(typ, nil)
+		if err != nil || c.Version != want || command.Since(typ) != want {
+			t.Errorf("%v: version %d since %d, want %d: %v", typ, c.GetVersion(), command.Since(typ), want, err)
+			continue
+		}
+		b, err := command.Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, payload, err := command.Decode(b)
+		if err != nil || !proto.Equal(got, c) || payload == nil {
+			t.Errorf("%v: read as %v, %v: %v", typ, got, payload, err)
+		}
+		newest = max(newest, want)
+	}
+	if newest != command.Version {
+		t.Errorf("version %d, and the newest type is of %d", command.Version, newest)
+	}
+}
+
+// What a change does not give is not the same as nothing given.
+func TestAChangeGivesSomeFields(t *testing.T) {
+	for _, want := range []*command.ChangeMember{
+		{Node: "nod_a"},
+		{Node: "nod_a", Address: proto.String(""), Name: proto.String(""), Key: []byte{}, Release: proto.String(""), Commands: proto.Uint32(0), Draining: proto.Bool(false)},
+		{Node: "nod_a", Draining: proto.Bool(true)},
+	} {
+		c, err := command.New(command.Type_CHANGE_MEMBER, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := command.Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, p, err := command.Decode(b)
+		got, ok := p.(*command.ChangeMember)
+		if err != nil || !ok || !proto.Equal(got, want) || (got.Draining == nil) != (want.Draining == nil) || (got.Key == nil) != (want.Key == nil) {
+			t.Errorf("%v is read as %v: %v", want, p, err)
+		}
+	}
+}
+
+// The golden bytes of FOUND are older than its version.
+func TestAFoundingNamesTheFirstVersion(t *testing.T) {
+	for version, want := range map[uint32][]byte{0: nil, 1: {0x20, 1}, 2: {0x20, 2}} {
+		c, err := command.New(command.Type_FOUND, &command.Found{Version: version})
+		if err != nil || c.Version != 1 || !bytes.Equal(c.Payload, want) {
+			t.Errorf("version %d: %v, %v", version, c, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, typ := range types() {
 		b, err := command.Encode(full(typ))

@@ -36,7 +36,7 @@ func types() []command.Type {
 // its older neighbours.
 func TestGoldenBytes(t *testing.T) {
 	for _, typ := range types() {
-		name := filepath.Join("testdata", fmt.Sprintf("%s.v1", strings.ToLower(typ.String())))
+		name := filepath.Join("testdata", fmt.Sprintf("%s.v%d", strings.ToLower(typ.String()), command.Since(typ)))
 		if _, err := os.Stat(name + ".bin"); errors.Is(err, os.ErrNotExist) && *update {
 			write(t, name, typ)
 		}
@@ -102,8 +102,8 @@ func full(typ command.Type) *command.Command {
 	n := 0
 	c := &command.Command{}
 	fill(c.ProtoReflect(), &n)
-	c.Version, c.Type = 1, typ
-	empty, err := proto.Marshal(&command.Command{Version: 1, Type: typ})
+	c.Version, c.Type = command.Since(typ), typ
+	empty, err := proto.Marshal(&command.Command{Version: c.Version, Type: typ})
 	if err != nil {
 		panic(err)
 	}

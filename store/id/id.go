@@ -30,6 +30,8 @@ const (
 	Event    Kind = "evt"
 	Request  Kind = "req"
 	Block    Kind = "blk"
+
+	Invitation Kind = "inv"
 )
 
 // Length of every id: three letters, "_", 16 bytes in base32.

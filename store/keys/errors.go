@@ -30,6 +30,11 @@ var (
 	ErrNoSigning = errors.New("there is no such signing key")
 	ErrRetired   = errors.New("signing key was retired: ask for those that sign now")
 
+	// Changes of the key-ring, and hand-overs.
+	ErrSum       = errors.New("is not the file that was agreed on: its SHA-256 is another")
+	ErrOlder     = errors.New("is not newer than the one in use")
+	ErrNotStaged = errors.New("is not staged on this node: fetch it from another one")
+
 	// Files.
 	ErrExists      = errors.New("exists already and is not overwritten")
 	ErrCluster     = errors.New("belongs to another cluster: use that cluster's data directory")

@@ -7,9 +7,35 @@ import (
 
 // What rotation and erasure will write, for the tests that read it.
 
+// writeRing makes r durable, then current, without looking at its serial.
+func (s *Store) writeRing(r *ring) error {
+	c, err := s.prepare(r)
+	if err != nil {
+		return err
+	}
+	if err := s.keep(c.File, c.Sum); err != nil {
+		return err
+	}
+	s.ring.Store(r)
+	return nil
+}
+
 // NextEpoch gives a subject's shard one more epoch, or with destroy makes the
 // epochs before the newest go.
 func (s *Store) NextEpoch(tenant string, wrapped []byte, subject string, destroy bool) error {
+	return s.nextEpoch(tenant, wrapped, subject, destroy, s.writeRing)
+}
+
+// PrepareEpoch is NextEpoch as a change.
+func (s *Store) PrepareEpoch(tenant string, wrapped []byte, subject string, destroy bool) (c *Change, err error) {
+	err = s.nextEpoch(tenant, wrapped, subject, destroy, func(r *ring) error {
+		c, err = s.prepare(r)
+		return err
+	})
+	return c, err
+}
+
+func (s *Store) nextEpoch(tenant string, wrapped []byte, subject string, destroy bool, then func(*ring) error) error {
 	t, err := s.Tenant(tenant, wrapped)
 	if err != nil {
 		return err
@@ -37,7 +63,7 @@ func (s *Store) NextEpoch(tenant string, wrapped []byte, subject string, destroy
 			keys = append(keys, erasureKey{epoch: last.epoch + 1, state: active, record: record})
 		}
 		e[shard] = keys
-		return s.writeRing(r.with(tenant, &e))
+		return then(r.with(tenant, &e))
 	})
 }
 

@@ -22,7 +22,7 @@ type page struct {
 const (
 	rootAt    = 0
 	veilAt    = 1 // hides keys of handles on the heap
-	signingAt = 2 // the log's seeds: here and, of two at most, otherAt
+	signingAt = 2 // from here on, the ring's. The log's seeds: here and, of two at most, otherAt
 	ringAt    = 3
 	otherAt   = ringAt + maxRing
 
@@ -47,6 +47,13 @@ func newPage() (*page, error) {
 
 func (p *page) key(at int) *key {
 	return (*key)(p.mem()[at*keySize:])
+}
+
+// take replaces what is the ring's by what another page has of a newer ring, and
+// so wipes what that one lacks. Root key and veil stay: handles go on working.
+// Nobody uses p meanwhile.
+func (p *page) take(from *page) {
+	copy(p.mem()[signingAt*keySize:], from.mem()[signingAt*keySize:])
 }
 
 func (p *page) wipe() {

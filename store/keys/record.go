@@ -49,6 +49,7 @@ const (
 	subjectRecipe      recipe = 6 // subject key; parts: tenant, subject, shard; version: epoch
 	tenantFieldRecipe  recipe = 7 // a tenant's value; parts: tenant, then the Place
 	subjectFieldRecipe recipe = 8 // a subject's value; parts: tenant, subject, then the Place
+	clusterFieldRecipe recipe = 9 // the cluster's value; parts: cluster, then the Place
 )
 
 // label is the HKDF info of the recipe's key, or "" for an unknown recipe.
@@ -70,6 +71,8 @@ func (r recipe) label() string {
 		return "gatehouse/tenant/field/1"
 	case subjectFieldRecipe:
 		return "gatehouse/subject/field/1"
+	case clusterFieldRecipe:
+		return "gatehouse/ring/field/1"
 	}
 	return ""
 }

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -10,8 +9,7 @@ import (
 
 const (
 	keyringName = "keyring"
-	// The file: magic, format, the cluster's length and name in the clear, then
-	// one record that holds the rest.
+	// The file: a head in the clear, then one record that holds the rest.
 	keyringMagic  = "GHKEYRNG"
 	keyringFormat = 1
 	// maxKeyring bounds what is read and written, always whole: about 3,000
@@ -142,8 +140,7 @@ func (r *ring) with(tenant string, e *erasures) *ring {
 
 // sealed is the file's bytes.
 func (r *ring) sealed(p *page, rootVersion uint32, cluster string) ([]byte, error) {
-	head := append([]byte(keyringMagic), keyringFormat, byte(len(cluster)))
-	head = append(head, cluster...)
+	head := head(keyringMagic, keyringFormat, cluster)
 	size := len(head) + overhead + r.size()
 	if size > maxKeyring {
 		return nil, fmt.Errorf("key-ring of %d bytes %w of %d: move tenants to another cluster", size, ErrLimit, maxKeyring)
@@ -159,21 +156,7 @@ func (r *ring) sealed(p *page, rootVersion uint32, cluster string) ([]byte, erro
 
 // parseKeyring checks the part of the file that is in the clear.
 func parseKeyring(data []byte, cluster string) (record []byte, err error) {
-	rest, ok := bytes.CutPrefix(data, []byte(keyringMagic))
-	if !ok || len(rest) < 2 {
-		return nil, fmt.Errorf("%s %w: it does not start with %s", keyringName, ErrFormat, keyringMagic)
-	}
-	if rest[0] != keyringFormat {
-		return nil, fmt.Errorf("%s of format %d %w: it reads %d", keyringName, rest[0], ErrFormat, keyringFormat)
-	}
-	n := int(rest[1])
-	if rest = rest[2:]; len(rest) < n {
-		return nil, fmt.Errorf("%s %w: it ends early", keyringName, ErrFormat)
-	}
-	if name := string(rest[:n]); name != cluster {
-		return nil, fmt.Errorf("%s of %.64q %w", keyringName, name, ErrCluster)
-	}
-	return rest[n:], nil
+	return cutHead(keyringName, keyringMagic, keyringFormat, data, cluster)
 }
 
 // size of encode's result, so that it is never moved in memory while it grows.

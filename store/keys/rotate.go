@@ -48,33 +48,35 @@ func (k *signingKey) shown() SigningKey {
 func (s *Store) RotateSigning(now time.Time) (old, fresh SigningKey, err error) {
 	s.change.Lock()
 	defer s.change.Unlock()
+	old, fresh, c, err := s.PrepareRotation(now)
+	if err == nil {
+		err = s.adopt(c.File, c.Sum)
+	}
+	if err != nil {
+		return SigningKey{}, SigningKey{}, err
+	}
+	return old, fresh, nil
+}
+
+// PrepareRotation makes the change of RotateSigning, for Adopt.
+func (s *Store) PrepareRotation(now time.Time) (old, fresh SigningKey, c *Change, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.page == nil {
-		return SigningKey{}, SigningKey{}, ErrSealed
+		return SigningKey{}, SigningKey{}, nil, ErrSealed
 	}
 	r := s.ring.Load()
-	signers := r.signers()
-	if len(signers) > 1 {
-		return SigningKey{}, SigningKey{}, fmt.Errorf("signing key %d %w", signers[1].id, ErrOverlap)
+	if signers := r.signers(); len(signers) > 1 {
+		return SigningKey{}, SigningKey{}, nil, fmt.Errorf("signing key %d %w", signers[1].id, ErrOverlap)
 	}
-	at := signingAt
-	if signers[0].at == at {
-		at = otherAt
-	}
-	// Nobody reads this place before the ring names it.
-	seed := s.page.key(at)
-	defer func() {
-		if err != nil {
-			clear(seed[:])
-		}
-	}()
+	var seed key
+	defer clear(seed[:])
 	if err := s.random(seed[:]); err != nil {
-		return SigningKey{}, SigningKey{}, err
+		return SigningKey{}, SigningKey{}, nil, err
 	}
-	k, err := r.newSigning(s.page, at, s.cluster, now.Unix())
+	k, err := r.newSigning(s.page, &seed, s.cluster, now.Unix())
 	if err != nil {
-		return SigningKey{}, SigningKey{}, err
+		return SigningKey{}, SigningKey{}, nil, err
 	}
 	signing := slices.Clone(r.signing)
 	before := slices.IndexFunc(signing, func(k signingKey) bool { return k.state == active })
@@ -84,16 +86,15 @@ func (s *Store) RotateSigning(now time.Time) (old, fresh SigningKey, err error) 
 		oldest := slices.IndexFunc(signing, func(k signingKey) bool { return k.state == destroyed })
 		signing = slices.Delete(signing, oldest, oldest+1)
 	}
-	if err := s.writeRing(r.withSigning(append(signing, k))); err != nil {
-		return SigningKey{}, SigningKey{}, err
+	if c, err = s.prepare(r.withSigning(append(signing, k))); err != nil {
+		return SigningKey{}, SigningKey{}, nil, err
 	}
-	return old, fresh, nil
+	return old, fresh, c, nil
 }
 
-// newSigning describes and wraps the seed at a place in the page.
-func (r *ring) newSigning(p *page, at int, cluster string, created int64) (signingKey, error) {
-	seed := p.key(at)
-	k := signingKey{id: 1, state: active, created: created, public: seed.public(), at: at}
+// newSigning describes and wraps a seed. Its place in the page is not set yet.
+func (r *ring) newSigning(p *page, seed *key, cluster string, created int64) (signingKey, error) {
+	k := signingKey{id: 1, state: active, created: created, public: seed.public()}
 	if n := len(r.signing); n > 0 {
 		k.id = r.signing[n-1].id + 1
 	}
@@ -116,38 +117,32 @@ func (k *key) public() [32]byte {
 func (s *Store) RetireSigning(id uint32) error {
 	s.change.Lock()
 	defer s.change.Unlock()
-	p, at, err := s.retire(id)
-	if err != nil || p == nil {
+	c, err := s.PrepareRetirement(id)
+	if err != nil || c == nil {
 		return err
 	}
-	// Who signs holds the lock for reading: none is left that knows the place.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.page == p { // or it was wiped as a whole
-		clear(p.key(at)[:])
-	}
-	return nil
+	return s.adopt(c.File, c.Sum)
 }
 
-// retire takes the key out of the ring and says where its seed still lies.
-func (s *Store) retire(id uint32) (*page, int, error) {
+// PrepareRetirement makes the change of RetireSigning, for Adopt; nil where the
+// key was retired before.
+func (s *Store) PrepareRetirement(id uint32) (*Change, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.page == nil {
-		return nil, 0, ErrSealed
+		return nil, ErrSealed
 	}
 	r := s.ring.Load()
 	signing := slices.Clone(r.signing)
 	i := slices.IndexFunc(signing, func(k signingKey) bool { return k.id == id })
 	switch {
 	case i < 0:
-		return nil, 0, fmt.Errorf("%d: %w", id, ErrNoSigning)
+		return nil, fmt.Errorf("%d: %w", id, ErrNoSigning)
 	case signing[i].state == active:
-		return nil, 0, fmt.Errorf("%d %w", id, ErrActive)
+		return nil, fmt.Errorf("%d %w", id, ErrActive)
 	case signing[i].state == destroyed:
-		return nil, 0, nil
+		return nil, nil
 	}
-	at := signing[i].at
-	signing[i].state, signing[i].record, signing[i].at = destroyed, nil, 0
-	return s.page, at, s.writeRing(r.withSigning(signing))
+	signing[i].state, signing[i].record = destroyed, nil
+	return s.prepare(r.withSigning(signing))
 }

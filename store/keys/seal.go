@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -96,6 +97,8 @@ func (s *Store) try(ctx context.Context, open func(f *sealFile, root *key) (bool
 
 // unseal opens the key-ring with the root key and puts both into memory.
 func (s *Store) unseal(root *key) (err error) {
+	s.change.Lock() // the file stays the one that is read
+	defer s.change.Unlock()
 	record, err := s.readKeyring()
 	if err != nil {
 		return err
@@ -113,16 +116,14 @@ func (s *Store) unseal(root *key) (err error) {
 	if err := s.random(p.key(veilAt)[:]); err != nil {
 		return err
 	}
-	plaintext, err := p.key(rootAt).open(keyringRecipe, record, s.cluster)
-	if err != nil {
+	r, err := s.load(p, record)
+	if errors.Is(err, ErrAltered) || errors.Is(err, ErrOtherKey) {
 		return fmt.Errorf("%s: %w: restore it from its copy", filepath.Join(s.dir, keyringName), err)
-	}
-	defer clear(plaintext)
-	r, err := decodeRing(plaintext, p)
-	if err != nil {
+	} else if err != nil {
 		return err
 	}
-	if err := s.openSigning(r, p); err != nil {
+	// What a crash after an adoption left: only now can its age be told.
+	if err := s.prune(p, r.serial); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -130,6 +131,23 @@ func (s *Store) unseal(root *key) (err error) {
 	s.page = p
 	s.ring.Store(r)
 	return nil
+}
+
+// load opens a key-ring with the root key in p and puts its keys there.
+func (s *Store) load(p *page, record []byte) (*ring, error) {
+	plaintext, err := p.key(rootAt).open(keyringRecipe, record, s.cluster)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plaintext)
+	r, err := decodeRing(plaintext, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.openSigning(r, p); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // openSigning puts the seeds into the page: one, or two while they overlap.
@@ -195,8 +213,8 @@ func (s *Store) addSlot(n slot, secret *key) (Slot, error) {
 	if err != nil {
 		return Slot{}, err
 	}
-	if len(next.Slots) == 0 { // Create: seal.json comes last and makes it valid
-		if err := s.writeRing(s.ring.Load()); err != nil {
+	if s.unwritten != nil { // seal.json comes last and makes it valid
+		if err := s.keep(s.unwritten, sha256.Sum256(s.unwritten)); err != nil {
 			return Slot{}, err
 		}
 	}

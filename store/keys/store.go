@@ -2,6 +2,7 @@ package keys
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -22,45 +23,65 @@ type Store struct {
 	attempt sync.Mutex // one try to unseal at a time
 	gate    gate
 
-	change sync.Mutex // one writer of the two files at a time; before mu
-	seal   atomic.Pointer[sealFile]
-	ring   atomic.Pointer[ring] // nil while sealed
+	change    sync.Mutex // one writer of the files at a time; before mu
+	unwritten []byte     // the key-ring's file, until the first slot writes it
+	sum       atomic.Pointer[[sha256.Size]byte]
+	seal      atomic.Pointer[sealFile]
+	ring      atomic.Pointer[ring] // nil while sealed
 
 	mu      sync.RWMutex // read: keys are in use; write: they come or go
 	page    *page        // nil while sealed
 	tenants sync.Map     // id → *Tenant of this page
 }
 
+// firstRoot is the version of the root key that Create makes.
+const firstRoot = 1
+
 // Create makes the keys of a new cluster and gives them unsealed. first adds
 // the first slot or slots: without one nothing could ever be opened again, so
 // where it fails or adds none, Create fails and neither file is left.
 func Create(dir, cluster string, random io.Reader, first func(*Store) error) (*Store, error) {
-	if err := checkName("cluster", cluster); err != nil {
-		return nil, err
-	}
-	if !utf8.ValidString(cluster) { // seal.json holds it
-		return nil, fmt.Errorf("cluster %q %w: it is not UTF-8", cluster, ErrName)
-	}
-	for _, name := range []string{sealName, keyringName} {
-		if err := absent(filepath.Join(dir, name)); err != nil {
-			return nil, fmt.Errorf("creating keys: %w: open it instead (a first start that was cut short leaves %s without %s: remove it)", err, keyringName, sealName)
-		}
+	if err := vacant(dir, cluster); err != nil {
+		return nil, fmt.Errorf("creating keys: %w", err)
 	}
 	s := &Store{dir: dir, cluster: cluster, random: locked(random)}
 	if err := s.fill(); err != nil {
 		return nil, err
 	}
+	if err := s.begin(first); err != nil {
+		return nil, fmt.Errorf("creating keys: %w", err)
+	}
+	return s, nil
+}
+
+// vacant checks where new keys go, and for whom they are.
+func vacant(dir, cluster string) error {
+	if err := checkName("cluster", cluster); err != nil {
+		return err
+	}
+	if !utf8.ValidString(cluster) { // seal.json holds it
+		return fmt.Errorf("cluster %q %w: it is not UTF-8", cluster, ErrName)
+	}
+	for _, name := range []string{sealName, keyringName} {
+		if err := absent(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("%w: open it instead (a first start that was cut short leaves %s without %s: remove it)", err, keyringName, sealName)
+		}
+	}
+	return nil
+}
+
+// begin has the first slots made. Where that fails, nothing is left.
+func (s *Store) begin(first func(*Store) error) error {
 	err := first(s)
 	if err == nil && len(s.seal.Load().Slots) == 0 {
-		err = fmt.Errorf("creating keys: %w", ErrNoSlot)
+		err = ErrNoSlot
 	}
 	if err != nil {
 		s.Seal()
-		os.Remove(filepath.Join(dir, sealName)) // first: it makes the other one usable
-		os.Remove(filepath.Join(dir, keyringName))
-		return nil, err
+		os.Remove(filepath.Join(s.dir, sealName)) // first: it makes the other one usable
+		os.Remove(filepath.Join(s.dir, keyringName))
 	}
-	return s, nil
+	return err
 }
 
 // fill makes a new root key, ring and signing key, in memory alone.
@@ -82,18 +103,29 @@ func (s *Store) fill() (err error) {
 		keys:    []ringKey{{version: 1, state: active, created: now}},
 		tenants: map[string]*erasures{},
 	}
-	signing, err := r.newSigning(p, signingAt, s.cluster, now)
+	signing, err := r.newSigning(p, p.key(signingAt), s.cluster, now)
 	if err != nil {
 		return err
 	}
+	signing.at = signingAt
 	r.signing = []signingKey{signing}
-	f := &sealFile{Format: sealFormat, Cluster: s.cluster, RootVersion: 1}
-	if f.Check, err = p.key(rootAt).rootCheck(s.cluster); err != nil {
+	file, err := r.sealed(p, firstRoot, s.cluster)
+	if err != nil {
+		return err
+	}
+	return s.hold(p, r, firstRoot, file)
+}
+
+// hold puts the keys of a new node into memory. The first slot writes the file.
+func (s *Store) hold(p *page, r *ring, rootVersion uint32, file []byte) error {
+	check, err := p.key(rootAt).rootCheck(s.cluster)
+	if err != nil {
 		return err
 	}
 	s.page = p
 	s.ring.Store(r)
-	s.seal.Store(f)
+	s.seal.Store(&sealFile{Format: sealFormat, Cluster: s.cluster, RootVersion: rootVersion, Check: check})
+	s.unwritten = file
 	return nil
 }
 
@@ -119,9 +151,9 @@ func Open(dir, cluster string) (*Store, error) {
 	return s, nil
 }
 
+// readKeyring also remembers which file it was.
 func (s *Store) readKeyring() (record []byte, err error) {
-	path := filepath.Join(s.dir, keyringName)
-	data, err := readFile(path, maxKeyring)
+	data, err := s.RingFile()
 	if err != nil {
 		return nil, err
 	}
@@ -129,20 +161,9 @@ func (s *Store) readKeyring() (record []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("in %s: %w", s.dir, err)
 	}
+	sum := sha256.Sum256(data)
+	s.sum.Store(&sum)
 	return record, nil
-}
-
-// writeRing makes r durable, then current. The page is in use meanwhile.
-func (s *Store) writeRing(r *ring) error {
-	data, err := r.sealed(s.page, s.seal.Load().RootVersion, s.cluster)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(s.dir, keyringName), data); err != nil {
-		return err
-	}
-	s.ring.Store(r)
-	return nil
 }
 
 // Format keeps what is inside out of every print and log.

@@ -30,46 +30,59 @@ type Tenant struct {
 // keys, which are durable when it returns. An id is used once: where what
 // follows fails, take another.
 func (s *Store) NewTenant(tenant string) (wrapped []byte, err error) {
-	if err := checkName("tenant", tenant); err != nil {
-		return nil, err
-	}
 	s.change.Lock()
 	defer s.change.Unlock()
+	wrapped, c, err := s.PrepareTenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.adopt(c.File, c.Sum); err != nil {
+		return nil, err
+	}
+	return wrapped, nil
+}
+
+// PrepareTenant makes the change of NewTenant, for Adopt. An id whose change is
+// not adopted may be used again; wrapped is of its own change alone.
+func (s *Store) PrepareTenant(tenant string) (wrapped []byte, c *Change, err error) {
+	if err := checkName("tenant", tenant); err != nil {
+		return nil, nil, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.page == nil {
-		return nil, ErrSealed
+		return nil, nil, ErrSealed
 	}
 	r := s.ring.Load()
 	if r.tenants[tenant] != nil {
-		return nil, fmt.Errorf("tenant %s %w", tenant, ErrExists)
+		return nil, nil, fmt.Errorf("tenant %s %w", tenant, ErrExists)
 	}
 	var k, erasure key
 	defer clear(k[:])
 	defer clear(erasure[:])
 	if err := s.random(k[:]); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	at, version := r.activeKey()
 	wrapped, err = s.page.key(at).seal(tenantRecipe, version, k[:], s.cluster, tenant)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e := new(erasures)
 	for shard := range e {
 		if err := s.random(erasure[:]); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		record, err := k.seal(erasureRecipe, tenantKeyVersion, erasure[:], erasureParts(tenant, byte(shard), firstEpoch)...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		e[shard] = []erasureKey{{epoch: firstEpoch, state: active, record: record}}
 	}
-	if err := s.writeRing(r.with(tenant, e)); err != nil {
-		return nil, err
+	if c, err = s.prepare(r.with(tenant, e)); err != nil {
+		return nil, nil, err
 	}
-	return wrapped, nil
+	return wrapped, c, nil
 }
 
 func erasureParts(tenant string, shard byte, epoch uint32) []string {
@@ -110,13 +123,16 @@ func (s *Store) Tenant(tenant string, wrapped []byte) (*Tenant, error) {
 	return t, nil
 }
 
-// use runs f with the tenant's key, and keeps Seal waiting meanwhile. f must
-// not use another handle: a waiting Seal would stop both.
+// use runs f with the tenant's key, and keeps Seal and Adopt waiting meanwhile. f
+// must not use another handle: one that waits would stop both.
 func (t *Tenant) use(f func(k *key) error) error {
 	t.store.mu.RLock()
 	defer t.store.mu.RUnlock()
 	if t.store.page != t.page {
 		return ErrSealed
+	}
+	if _, err := t.erasures(); err != nil {
+		return err
 	}
 	var k key
 	defer clear(k[:])

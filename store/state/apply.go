@@ -36,6 +36,9 @@ func (a *apply) run(payload proto.Message) error {
 	if done, err := a.replayed(); done || err != nil {
 		return err
 	}
+	if uint64(command.Since(a.Type)) > max(1, number64(a, metaVersion)) {
+		return refuse(VersionUnsupported)
+	}
 	if err := a.dispatch(payload); err != nil {
 		return err
 	}
@@ -88,6 +91,20 @@ func (a *apply) dispatch(payload proto.Message) error {
 		return a.sealSegment(p)
 	case *command.Cosign:
 		return a.cosign(p.Cosignature)
+	case *command.SetAuthority:
+		return a.setAuthority(p)
+	case *command.SetRing:
+		return a.setRing(p)
+	case *command.Invite:
+		return a.invite(p)
+	case *command.Join:
+		return a.join(p)
+	case *command.ChangeMember:
+		return a.changeMember(p)
+	case *command.RemoveMember:
+		return a.removeMember(p)
+	case *command.Reassign:
+		return a.reassign(p)
 	case *command.Tick:
 		if a.Type == command.Type_TICK {
 			return a.tick()

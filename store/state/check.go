@@ -20,7 +20,7 @@ const maxFindings = 1000
 
 // Finding is one thing in the state that cannot be.
 type Finding struct {
-	Kind  string `json:"kind"` // file, row, tenant, log, anchor, client, subject, session, evidence, enrolment, blocklist, replay
+	Kind  string `json:"kind"` // file, row, tenant, log, anchor, client, subject, session, evidence, enrolment, blocklist, replay, member, invitation
 	Where string `json:"where"`
 	What  string `json:"what"`
 }
@@ -115,7 +115,7 @@ func (c *check) run(tx *bolt.Tx) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, do := range []func() error{c.credentials, c.jobs, c.blobs, c.deadlines, c.replays} {
+	for _, do := range []func() error{c.credentials, c.jobs, c.blobs, c.deadlines, c.replays, c.members, c.invitations, c.trust} {
 		if err := do(); err != nil {
 			return err
 		}

@@ -27,9 +27,12 @@ func (a *apply) found(p *command.Found) error {
 	if _, err := audit.Origin(p.Cluster, audit.System, 1); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
+	if p.Version > command.Version {
+		return fmt.Errorf("%w: version %d of the commands; this program knows %d", command.ErrUnknown, p.Version, command.Version)
+	}
 	a.put(meta, metaSetup, p.SetupCode)
 	a.put(meta, metaEpoch, binary.BigEndian.AppendUint64(nil, 1))
-	a.put(meta, metaVersion, binary.BigEndian.AppendUint64(nil, 1))
+	a.put(meta, metaVersion, binary.BigEndian.AppendUint64(nil, max(1, uint64(p.Version))))
 	a.answer.Id = p.Cluster
 	return a.store(meta, metaFound, p)
 }
@@ -159,8 +162,24 @@ func (a *apply) revokeClient(p *command.RevokeClient) error {
 }
 
 func (a *apply) finalise(p *command.Finalise) error {
-	if p.Version > command.Version || uint64(p.Version) < number64(a, metaVersion) {
+	if uint64(p.Version) < number64(a, metaVersion) {
 		return refuse(VersionUnsupported)
+	}
+	present, err := a.present()
+	if err != nil {
+		return err
+	}
+	for _, m := range present {
+		if m.Commands < p.Version { // it would have to stop
+			return refuse(VersionUnsupported)
+		}
+	}
+	switch {
+	case p.Version <= command.Version:
+	case len(present) == 0: // a node alone: there is nobody to differ from
+		return refuse(VersionUnsupported)
+	default: // the others know it
+		return fmt.Errorf("%w: version %d of the commands; this program knows %d", command.ErrUnknown, p.Version, command.Version)
 	}
 	a.put(meta, metaVersion, binary.BigEndian.AppendUint64(nil, uint64(p.Version)))
 	return nil

@@ -43,6 +43,11 @@ const (
 	SearchAgain        Refusal = "search_again" // somebody was enrolled since the face was searched for
 	KeyReused          Refusal = "idempotency_key_reused"
 	Cosigned           Refusal = "cosigned_enough" // as many witnesses as a checkpoint may have
+	NoMember           Refusal = "no_member"
+	NoInvitation       Refusal = "no_invitation" // it was used, has ended, or never was
+	TooManyMembers     Refusal = "too_many_members"
+	LastMember         Refusal = "last_member"
+	RingChanged        Refusal = "ring_changed" // another key-ring came into force meanwhile
 	LeafRefused        Refusal = "event_not_loggable"
 	VersionUnsupported Refusal = "version_unsupported"
 )

@@ -1,7 +1,7 @@
 package state_test
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"gatehouse/store/state"
 )
 
 // The tests look into the file past the package, to see what is really there.
@@ -17,20 +19,7 @@ import (
 // index.
 func rows(t testing.TB, w *world) map[string]string {
 	t.Helper()
-	if err := w.s.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(w.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "copy.db")
-	// bbolt grows the file by 16 MiB: what is still empty is not copied.
-	used := len(bytes.TrimRight(b, "\x00"))
-	page := os.Getpagesize()
-	if err := os.WriteFile(path, b[:min(len(b), (used+page-1)/page*page)], 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path, _ := copied(t, w.s)
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +43,44 @@ func rows(t testing.TB, w *world) map[string]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// copied is a file of the state, and what it was copied from.
+func copied(t testing.TB, s *state.State) (path string, c *state.Copy) {
+	t.Helper()
+	c, err := s.Copy()
+	must(t, err)
+	path = filepath.Join(t.TempDir(), "copy.db")
+	write(t, path, c)
+	must(t, c.Close())
+	return path, c
+}
+
+// write a copy's file; it stays open.
+func write(t testing.TB, path string, c *state.Copy) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	must(t, err)
+	n, err := c.WriteTo(f)
+	must(t, errors.Join(err, f.Close()))
+	if n != c.Size {
+		t.Fatalf("%d bytes were written of %d", n, c.Size)
+	}
+}
+
+// tables of a closed file.
+func tables(t testing.TB, path string) (names []string) {
+	t.Helper()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
+	must(t, err)
+	must(t, db.View(func(tx *bolt.Tx) error {
+		return tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
+			names = append(names, string(name))
+			return nil
+		})
+	}))
+	must(t, db.Close())
+	return names
 }
 
 // alter changes rows of a closed file.

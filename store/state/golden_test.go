@@ -1,14 +1,19 @@
 package state_test
 
 import (
+	"compress/gzip"
 	"encoding/hex"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"gatehouse/store/command"
 	"gatehouse/store/state"
@@ -54,15 +59,86 @@ func every(w *world) {
 	w.ok(w.tick(w.now + 1))
 }
 
+// everyMember is the same for what came with version 2, after every.
+func everyMember(w *world) {
+	w.ok(w.finalise(2))
+	w.joined(true, member("nod_a"))
+	w.ok(w.authority("certificate", "sealed key"))
+	w.ok(w.ring(1, "one", ""))
+	w.ok(w.ring(2, "two", "one"))
+	w.joined(false, member("nod_b"))
+	w.ok(w.change(&command.ChangeMember{Node: "nod_b", Address: proto.String("[::1]:8443"), Name: proto.String("b"), Key: hash("key"),
+		Release: proto.String("2.0"), Commands: proto.Uint32(3), Draining: proto.Bool(true)}))
+	w.ok(w.invite("inv_1", time.Minute, "nod_b"))
+	w.ok(w.invite("inv_2", time.Hour, "nod_b"))
+	w.now += int64(time.Minute)
+	w.ok(w.invite("inv_3", time.Hour, "")) // the first is forgotten
+	w.ok(w.join("inv_2", member("nod_c")))
+	w.ok(w.removeMember("nod_b"))
+	w.do(w.removeMember("nod_b")) // refused
+	w.collected("ses_r")
+	w.ok(w.submit("ses_r"))
+	w.ok(w.reassign("ses_r", 1, "nod_c"))
+}
+
 // The state hash covers every row ever written: a release that gives another
 // one would fork from its older neighbours.
 func TestStateHashOfFormat1(t *testing.T) {
 	w := empty(t)
 	every(w)
 	w.clean()
+	golden(t, w, "format1.hash")
+	everyMember(w)
+	w.clean()
+	golden(t, w, "format1.members.hash")
+}
+
+// The file that a program wrote which knew version 1 only: it has no tables of
+// members, gets them where it is opened, and all goes on as if it had had them.
+func TestAFileOfThePreviousProgram(t *testing.T) {
+	w := empty(t)
+	every(w)             // for the world's clock and log
+	must(t, w.s.Close()) // its own file is not used
+	must(t, os.WriteFile(w.path, previous(t), 0o600))
+	if had := tables(t, w.path); slices.Contains(had, "members") || slices.Contains(had, "invitations") || len(had) != 23 {
+		t.Fatalf("the file has the tables %v", had)
+	}
+	var err error
+	w.s, err = state.Open(w.path, false)
+	must(t, err)
+	w.clean()
+	golden(t, w, "format1.hash")
+	if index, _ := w.s.Applied(); index != uint64(len(w.log)) {
+		t.Errorf("applied %d of %d", index, len(w.log))
+	}
+	if got := w.known(); got != "" {
+		t.Errorf("it knows of\n%s", got)
+	}
+	everyMember(w)
+	w.reopen()
+	w.clean()
+	golden(t, w, "format1.members.hash")
+}
+
+// previous is the file of the state after every, as the previous program left it.
+func previous(t *testing.T) []byte {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", "format1.db.gz"))
+	must(t, err)
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	must(t, err)
+	b, err := io.ReadAll(r)
+	must(t, err)
+	return b
+}
+
+// golden compares the state hash.
+func golden(t *testing.T, w *world, name string) {
+	t.Helper()
 	_, sum := w.s.Applied()
 	got := hex.EncodeToString(sum[:])
-	path := filepath.Join("testdata", "format1.hash")
+	path := filepath.Join("testdata", name)
 	want, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) && *update {
 		want = []byte(got + "\n")

@@ -58,13 +58,14 @@ type story struct {
 	removals int
 }
 
-// tell a story of n commands. The world is left open.
+// tell a story of n commands, of a cluster that is founded at version 2 or comes
+// to it at an eighth. The world is left open.
 func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	w := founded(t)
+	w := foundedAt(t, uint32(seed%3))
 	st := &story{types: map[command.Type]int{}, refusals: map[string]int{}}
 	sessions, clients, faces := 0, 0, 0
-	model := naive{enrolled: map[uint64]*command.Enrolment{}}
+	model, members := naive{enrolled: map[uint64]*command.Enrolment{}}, &cast{}
 	pick := func() string { return fmt.Sprintf("ses_%d", max(0, sessions-r.IntN(7))) }
 	for len(w.log) < n {
 		id := pick()
@@ -76,12 +77,15 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 		}
 		slot := []string{"document_front", "document_back", "selfie", "liveness_frame_1", "other"}[r.IntN(5)]
 		var c *command.Command
-		step := r.IntN(30)
+		step := r.IntN(34)
 		if r.IntN(2) == 0 { // what a client would do next
 			step = next(r, s)
 			if step == 20 {
 				slot = "selfie"
 			}
+		}
+		if len(w.log) == n/8 {
+			step = 34
 		}
 		switch step {
 		case 0, 1, 2:
@@ -133,7 +137,7 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 			cl := client(logs[1+r.IntN(3)], fmt.Sprintf("cli_%d", clients))
 			c = w.command(command.Type_CREATE_CLIENT, cl.Tenant, &command.CreateClient{Client: cl})
 		case 26:
-			c = w.command(command.Type_REVOKE_CLIENT, logs[1+r.IntN(3)], &command.RevokeClient{Client: []string{"cli_admin", fmt.Sprintf("cli_%d", r.IntN(30))}[r.IntN(2)]})
+			c = w.command(command.Type_REVOKE_CLIENT, logs[1+r.IntN(3)], &command.RevokeClient{Client: []string{"cli_admin", fmt.Sprintf("cli_%d", r.IntN(30)), fmt.Sprintf("cli_%d", clients)}[r.IntN(3)]})
 		case 27:
 			switch r.IntN(6) {
 			case 5:
@@ -155,6 +159,12 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 			c = w.block(fmt.Sprintf("blk_%d", max(0, faces-r.IntN(2))), []string{"", id}[r.IntN(2)])
 		case 29:
 			c = w.unblock(fmt.Sprintf("blk_%d", max(0, faces-r.IntN(5))))
+		case 30, 31, 32:
+			c = members.step(w, r)
+		case 33:
+			c = w.reassign(id, attempt, fmt.Sprint("nod_", r.IntN(5)))
+		case 34: // at its time alone
+			c = w.finalise(2)
 		}
 		if r.IntN(3) == 0 {
 			k := r.IntN(1500)
@@ -173,11 +183,14 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 		}
 		st.answers = append(st.answers, a)
 		model.told(w, c, s, a)
+		members.told(c, a)
 		if len(w.log)%250 == 0 {
 			model.compare(w)
+			members.compare(w)
 		}
 	}
 	model.compare(w)
+	members.compare(w)
 	st.removals = len(model.removed)
 	st.entries = w.log
 	skipped := len(w.log) - len(st.answers) // those of founded
@@ -194,7 +207,7 @@ func next(r *rand.Rand, s *command.Session) int {
 	}
 	switch {
 	case s.GetState() == state.Submitted:
-		return []int{17, 18, 19, 20, 20, 21}[r.IntN(6)]
+		return []int{17, 18, 19, 20, 20, 21, 33}[r.IntN(7)]
 	case s.GetState() != state.Created && s.GetState() != state.Collect:
 		return 0
 	case !has["document_front"]:
@@ -235,7 +248,16 @@ func TestApplyIsAFunctionOfTheLog(t *testing.T) {
 			t.Errorf("the story has no %v", typ)
 		}
 	}
-	if len(st.refusals) < 14 || st.refusals[string(state.SearchAgain)] == 0 || st.refusals[string(state.NoBlocked)] == 0 {
+	want := []state.Refusal{state.SearchAgain, state.NoBlocked, state.VersionUnsupported, state.NoMember, state.NoInvitation}
+	if !testing.Short() {
+		want = append(want, state.RingChanged, state.LastMember, state.TooManyMembers)
+	}
+	for _, code := range want {
+		if st.refusals[string(code)] == 0 {
+			t.Errorf("nothing in the story is refused as %s", code)
+		}
+	}
+	if len(st.refusals) < 18 {
 		t.Errorf("the story has few refusals: %v", st.refusals)
 	}
 	if st.removals < st.types[command.Type_UNBLOCK]+3 {
@@ -315,12 +337,14 @@ func TestApplyIsAFunctionOfTheLog(t *testing.T) {
 			if applied > uint64(i) {
 				t.Fatalf("applied %d of %d", applied, i)
 			}
-			got, err := s.Apply(st.entries) // from the log's begin, as Raft does
+			got, err := s.Apply(st.entries[:i]) // from the log's begin, as Raft does
 			if err != nil {
 				t.Fatal(err)
 			}
 			st.compare(t, 0, got)
-			st.end(t, s)
+			if got, want := markOf(t, s), markOf(t, w.s); got != want {
+				t.Fatalf("state %x at %d, want %x at %d", got.hash, got.index, want.hash, want.index)
+			}
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -330,5 +354,6 @@ func TestApplyIsAFunctionOfTheLog(t *testing.T) {
 				}
 			}
 		}
+		st.end(t, w.s)
 	})
 }

@@ -28,6 +28,34 @@ func (w *world) seal(log string, until int) *command.Command {
 	return w.command(command.Type_SEAL_SEGMENT, "", &command.SealSegment{Log: log, Until: uint64(until)})
 }
 
+// What takes long is to grow a log by a segment, so that is done once.
+func TestSealing(t *testing.T) {
+	w, all := grown(t)
+	must(t, w.s.Close())
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, w *world, all [][]byte)
+	}{
+		{"leaves are read as before", readAsBefore},
+		{"killed at each step", killedAtEachStep},
+		{"killed by the system", killedByTheSystem},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, w.another(t), all) })
+	}
+}
+
+// another world that begins as a closed one did.
+func (w *world) another(t *testing.T) *world {
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS(filepath.Dir(w.path))))
+	o := &world{t: t, path: filepath.Join(dir, filepath.Base(w.path)), now: w.now, log: slices.Clip(w.log)}
+	var err error
+	o.s, err = state.Open(o.path, false)
+	must(t, err)
+	t.Cleanup(func() { o.s.Close() })
+	return o
+}
+
 // grown has a log of ten_a with a full segment and some more; and its leaves.
 func grown(t *testing.T) (*world, [][]byte) {
 	t.Helper()
@@ -99,8 +127,7 @@ func shows(t *testing.T, s *state.State, all [][]byte) {
 	}
 }
 
-func TestSealedLeavesAreReadAsBefore(t *testing.T) {
-	w, all := grown(t)
+func readAsBefore(t *testing.T, w *world, all [][]byte) {
 	for _, bad := range []struct {
 		log   string
 		until int
@@ -193,9 +220,7 @@ func damagedSegment(t *testing.T, w *world, all [][]byte) {
 
 // A kill at each step: before the file is there, before a leaf was dropped, in
 // between, and after the last. What was not committed comes again from the log.
-func TestKilledWhileSealing(t *testing.T) {
-	w, all := grown(t)
-	must(t, w.s.Commit())
+func killedAtEachStep(t *testing.T, w *world, all [][]byte) {
 	before := len(w.log)
 	dir := filepath.Dir(w.path)
 	killed := func(t *testing.T, what string) {

@@ -48,7 +48,7 @@ func sealNext(s *state.State, w *world) (bool, error) {
 func TestSealingChild(t *testing.T) {
 	dir := os.Getenv(sealingIn)
 	if dir == "" {
-		t.Skip("it is run by TestKilledByTheSystemWhileSealing")
+		t.Skip("it is run by TestSealing")
 	}
 	s, err := state.Open(filepath.Join(dir, "state.db"), false)
 	must(t, err)
@@ -62,11 +62,10 @@ func TestSealingChild(t *testing.T) {
 
 // A process that is killed at any moment of sealing, again and again, loses no
 // leaf, and the next goes on where it was.
-func TestKilledByTheSystemWhileSealing(t *testing.T) {
+func killedByTheSystem(t *testing.T, w *world, all [][]byte) {
 	if testing.Short() {
 		t.Skip("it kills processes for half a minute")
 	}
-	w, all := grown(t)
 	must(t, w.s.Close())
 	dir := filepath.Dir(w.path)
 	seed := rand.Uint64()

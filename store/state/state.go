@@ -8,6 +8,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,6 +25,11 @@ import (
 
 // Format of the file.
 const Format = 1
+
+// mapped addresses, more than a file will need: while a file is read for another
+// node, bbolt could not map more of it, and every write would wait for that
+// reader. They cost no memory.
+const mapped = 64 << 30
 
 // maxPending entries are committed together at most: as etcd does, and as was
 // measured with the open transaction (architecture, decision 3).
@@ -47,6 +53,7 @@ type Entry struct {
 
 // State is safe for concurrent use.
 type State struct {
+	path     string
 	db       *bolt.DB
 	segments *segment.Store // sealed leaves of the audit logs
 
@@ -81,7 +88,7 @@ func Open(path string, create bool) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
 	}
-	s := &State{db: db, segments: segment.OpenStore(filepath.Join(filepath.Dir(path), "audit"))}
+	s := &State{path: path, db: db, segments: segment.OpenStore(filepath.Join(filepath.Dir(path), "audit"))}
 	if err := s.load(); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -93,7 +100,41 @@ func openFile(path string) (db *bolt.DB, err error) {
 	defer recovered(&err) // what inspect did not see
 	// Map freelist that is not written: R6 of the cluster research. The lock
 	// is of this process alone, so waiting for it has no use.
-	return bolt.Open(path, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true, Timeout: 1e9, InitialMmapSize: 1 << 30})
+	db, err = bolt.Open(path, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true, Timeout: 1e9, InitialMmapSize: mapped})
+	if err != nil {
+		return nil, err
+	}
+	if err := addTables(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// addTables makes those that came after the file was made. They are part of its
+// hash once a row is in them.
+func addTables(db *bolt.DB) error {
+	missing := false
+	err := db.View(func(tx *bolt.Tx) error {
+		// A new file; or one that is damaged or of another format, of which load tells.
+		if m := tx.Bucket([]byte(meta.name())); m == nil || !bytes.Equal(m.Get(metaFormat), []byte{Format}) {
+			return nil
+		}
+		for t := members; t < tableCount; t++ {
+			missing = missing || tx.Bucket([]byte(t.name())) == nil
+		}
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return db.Update(func(tx *bolt.Tx) error {
+		for t := members; t < tableCount; t++ {
+			if _, err := tx.CreateBucketIfNotExists([]byte(t.name())); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func makeFile(path string) error {
@@ -214,6 +255,9 @@ func (s *State) Applied() (index uint64, hash [32]byte) {
 	return s.index, s.hash
 }
 
+// Path of the file.
+func (s *State) Path() string { return s.path }
+
 // Pending is the number of entries that the next commit writes.
 func (s *State) Pending() int {
 	s.mu.Lock()
@@ -221,11 +265,12 @@ func (s *State) Pending() int {
 	return s.pending
 }
 
-// Size of the file, and how much of it is free pages; 0 once it is closed.
+// Size of the file, and how much of it is free pages; 0 once it is closed or has
+// failed.
 func (s *State) Size() (size, free int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(s.failed, ErrClosed) {
+	if s.failed != nil {
 		return 0, 0
 	}
 	st := s.db.Stats()

@@ -221,6 +221,12 @@ func TestOpenRefuses(t *testing.T) {
 		"another format": func(path string) {
 			alter(t, path, func(tx *bolt.Tx) { must(t, tx.Bucket([]byte("meta")).Put([]byte("format"), []byte{2})) })
 		},
+		"another format, whose tables are others": func(path string) {
+			alter(t, path, func(tx *bolt.Tx) {
+				must(t, tx.Bucket([]byte("meta")).Put([]byte("format"), []byte{2}))
+				must(t, tx.DeleteBucket([]byte("members")))
+			})
+		},
 		"no format": func(path string) {
 			alter(t, path, func(tx *bolt.Tx) { must(t, tx.Bucket([]byte("meta")).Delete([]byte("format"))) })
 		},

@@ -37,11 +37,13 @@ const (
 	leaves       // log, sequence
 	hashes       // log, index of the stored hash
 	cosignatures // log, size ‖ SHA-256 of the witness's key
+	members      // node
+	invitations  // invitation
 	tableCount
 )
 
 var tableNames = [tableCount]string{"meta", "tenants", "clients", "credentials", "subjects", "references", "sessions", "by_subject",
-	"results", "templates", "enrolments", "removals", "blocked", "openings", "blobs", "jobs", "deadlines", "replays", "replays_by_time", "heads", "leaves", "hashes", "cosignatures"}
+	"results", "templates", "enrolments", "removals", "blocked", "openings", "blobs", "jobs", "deadlines", "replays", "replays_by_time", "heads", "leaves", "hashes", "cosignatures", "members", "invitations"}
 
 func (t table) name() string { return tableNames[t] }
 

@@ -27,6 +27,12 @@ func (a *apply) wellFormed() error {
 	if a.ProposedAtNs <= 0 || id != nil && (!named(id.Principal) || len(id.Key) != sha256.Size) {
 		return refuse(Malformed)
 	}
+	switch a.Type {
+	case command.Type_SET_AUTHORITY, command.Type_SET_RING, command.Type_INVITE, command.Type_JOIN, command.Type_CHANGE_MEMBER, command.Type_REMOVE_MEMBER:
+		if a.Tenant != "" { // they are of the cluster's own log
+			return refuse(Malformed)
+		}
+	}
 	// No change without its event; these make their own.
 	if len(a.Events) == 0 && a.Type != command.Type_TICK && a.Type != command.Type_SEAL_SEGMENT {
 		return refuse(Malformed)

@@ -24,7 +24,9 @@ var actions = map[command.Type]string{
 	command.Type_COMPLETE: "decision.make", command.Type_RETURN: "session.return", command.Type_FAIL: "session.fail",
 	command.Type_RECORD: "access.result", command.Type_ERASE_SUBJECT: "subject.erase.restrict", command.Type_FINALISE: "cluster.finalise",
 	command.Type_RENEW_CODE: "node.start", command.Type_BLOCK: "blocklist.add", command.Type_UNBLOCK: "blocklist.remove",
-	command.Type_COSIGN: "audit.cosign",
+	command.Type_COSIGN: "audit.cosign", command.Type_SET_AUTHORITY: "key.create", command.Type_SET_RING: "key.rotate",
+	command.Type_INVITE: "node.member.invite", command.Type_JOIN: "node.member.join", command.Type_CHANGE_MEMBER: "node.member.change",
+	command.Type_REMOVE_MEMBER: "node.member.remove", command.Type_REASSIGN: "session.reassign",
 }
 
 func hash(s string) []byte {
@@ -53,9 +55,12 @@ func empty(t testing.TB) *world {
 }
 
 // founded has a cluster, the tenant ten_a with an administrator, and ten_b.
-func founded(t testing.TB) *world {
+func founded(t testing.TB) *world { return foundedAt(t, 0) }
+
+// foundedAt begins with a version of the commands.
+func foundedAt(t testing.TB, version uint32) *world {
 	w := empty(t)
-	w.ok(w.command(command.Type_FOUND, "", &command.Found{Cluster: "clu_a", Node: "nod_a", SetupCode: hash("code")}))
+	w.ok(w.command(command.Type_FOUND, "", &command.Found{Cluster: "clu_a", Node: "nod_a", SetupCode: hash("code"), Version: version}))
 	w.ok(w.command(command.Type_SETUP, "", &command.Setup{SetupCode: hash("code"), Tenant: tenant("ten_a"), Admin: admin("ten_a", "cli_admin")}))
 	w.ok(w.command(command.Type_CREATE_TENANT, "", &command.CreateTenant{Tenant: tenant("ten_b"), Admin: client("ten_b", "cli_b")}))
 	return w

@@ -1,0 +1,162 @@
+package member
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"gatehouse/cluster/peer"
+	"gatehouse/store/command"
+	"gatehouse/store/disk"
+	"gatehouse/store/state"
+)
+
+// Directory is the members as the state has them, and as they were last told:
+// a node whose state is behind would else know nobody who could help it.
+type Directory struct {
+	path string
+	log  *slog.Logger
+	now  atomic.Pointer[known]
+
+	mu sync.Mutex // one writer of the file
+}
+
+// known members as of an entry of the state.
+type known struct {
+	Format  int     `json:"format"`
+	Index   uint64  `json:"index"`
+	Members []Known `json:"members"`
+}
+
+// Known of a member.
+type Known struct {
+	Node     string `json:"node"`
+	Name     string `json:"name,omitempty"`
+	Address  string `json:"address"`
+	Key      string `json:"key"` // SHA-256 of its public key, hex
+	Removed  bool   `json:"removed,omitempty"`
+	Draining bool   `json:"draining,omitempty"`
+}
+
+const directoryFormat = 1
+
+func knownOf(rows []*command.Member) (all []Known) {
+	for _, m := range rows {
+		all = append(all, Known{m.Id, m.Name, m.Address, hex.EncodeToString(m.Key), m.RemovedNs != 0, m.Draining})
+	}
+	return all
+}
+
+// OpenDirectory reads what was told last.
+func OpenDirectory(dir string, log *slog.Logger) (*Directory, error) {
+	d := &Directory{path: filepath.Join(dir, "members.json"), log: log}
+	d.now.Store(&known{})
+	b, err := os.ReadFile(d.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return d, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	k := &known{}
+	if err := json.Unmarshal(b, k); err != nil || k.Format != directoryFormat {
+		return nil, fmt.Errorf("%s is damaged, or of a newer release (format %d): %v", d.path, k.Format, err)
+	}
+	d.now.Store(k)
+	return d, nil
+}
+
+// Follow takes the members from the state, where it knows more.
+func (d *Directory) Follow(s *state.State) {
+	var index uint64
+	var rows []*command.Member
+	err := s.View(func(v *state.View) (err error) {
+		index = v.Index()
+		rows, err = v.Members()
+		return err
+	})
+	if err == nil && len(rows) > 0 {
+		err = d.Set(index, knownOf(rows))
+	}
+	if err != nil {
+		d.log.Error("the members of the cluster cannot be noted", "error", err)
+	}
+}
+
+// Set the members as of an entry.
+func (d *Directory) Set(index uint64, all []Known) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if index < d.now.Load().Index {
+		return nil
+	}
+	k := &known{directoryFormat, index, all}
+	d.now.Store(k)
+	b, err := json.MarshalIndent(k, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := disk.MkdirAll(filepath.Dir(d.path)); err != nil {
+		return err
+	}
+	return disk.WriteFile(d.path, append(b, '\n'), 0o600)
+}
+
+// All that are or were members.
+func (d *Directory) All() []Known { return d.now.Load().Members }
+
+// Others are the members but for one.
+func (d *Directory) Others(node string) (all []string) {
+	for _, m := range d.All() {
+		if !m.Removed && m.Node != node {
+			all = append(all, m.Node)
+		}
+	}
+	return all
+}
+
+// Name of a member for people: its own, or its id.
+func (d *Directory) Name(node string) string {
+	for _, m := range d.All() {
+		if m.Node == node && m.Name != "" {
+			return m.Name
+		}
+	}
+	return node
+}
+
+func (d *Directory) find(node string) (*Known, error) {
+	for _, m := range d.All() {
+		if m.Node == node {
+			if m.Removed {
+				return nil, fmt.Errorf("%w: %s was removed", peer.ErrUnknown, node)
+			}
+			return &m, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s", peer.ErrUnknown, node)
+}
+
+// Address of a member. Error: peer.ErrUnknown.
+func (d *Directory) Address(node string) (string, error) {
+	m, err := d.find(node)
+	if err != nil {
+		return "", err
+	}
+	return m.Address, nil
+}
+
+// Admit a member by its key. Error: peer.ErrUnknown.
+func (d *Directory) Admit(node string, key [32]byte) error {
+	m, err := d.find(node)
+	if err == nil && m.Key != hex.EncodeToString(key[:]) {
+		err = fmt.Errorf("%w: %s with another key", peer.ErrUnknown, node)
+	}
+	return err
+}

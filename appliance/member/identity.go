@@ -1,0 +1,151 @@
+package member
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"gatehouse/cluster/peer"
+	"gatehouse/cluster/pki"
+	"gatehouse/store/disk"
+)
+
+// Identity is the node's key and certificate among the members, in a folder.
+type Identity struct {
+	dir string
+
+	mu      sync.Mutex
+	key     *ecdsa.PrivateKey
+	current *peer.Identity // nil: none yet
+}
+
+func (i *Identity) path(name string) string { return filepath.Join(i.dir, name) }
+
+// OpenIdentity reads what is there. Error: pki.ErrCertificate.
+func OpenIdentity(dir string) (*Identity, error) {
+	i := &Identity{dir: dir}
+	key, err := read(i.path("key.pem"), "PRIVATE KEY")
+	if errors.Is(err, os.ErrNotExist) {
+		return i, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if i.key, err = pki.ParseKey(key[0]); err != nil {
+		return nil, fmt.Errorf("%s: %w", i.path("key.pem"), err)
+	}
+	chain, err := read(i.path("cert.pem"), "CERTIFICATE")
+	if errors.Is(err, os.ErrNotExist) { // a crash came before it was certified
+		return i, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(chain) < 2 {
+		return nil, fmt.Errorf("%s: %w: it has not the node's and the authority's", i.path("cert.pem"), pki.ErrCertificate)
+	}
+	return i, i.use(chain[0], chain[1:])
+}
+
+func read(path, kind string) (all [][]byte, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for len(b) > 0 {
+		block, rest := pem.Decode(b)
+		if block == nil || block.Type != kind {
+			break
+		}
+		all, b = append(all, block.Bytes), rest
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w: %s has no %s", pki.ErrCertificate, path, kind)
+	}
+	return all, nil
+}
+
+func (i *Identity) use(certificate []byte, authorities [][]byte) error {
+	leaf, err := pki.Parse(certificate)
+	if err != nil {
+		return err
+	}
+	if !i.key.PublicKey.Equal(leaf.PublicKey) {
+		return fmt.Errorf("%w: it is of another key", pki.ErrCertificate)
+	}
+	next := &peer.Identity{Certificate: tls.Certificate{Certificate: append([][]byte{certificate}, authorities...), PrivateKey: i.key, Leaf: leaf}}
+	for _, der := range authorities {
+		a, err := pki.Parse(der)
+		if err != nil {
+			return err
+		}
+		next.Authorities = append(next.Authorities, a)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.current = next
+	return nil
+}
+
+// Current is asked at each handshake. Error: ErrNoIdentity.
+func (i *Identity) Current() (*peer.Identity, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.current == nil {
+		return nil, ErrNoIdentity
+	}
+	return i.current, nil
+}
+
+// Leaf is the node's certificate; nil where there is none.
+func (i *Identity) Leaf() *x509.Certificate {
+	if c, err := i.Current(); err == nil {
+		return c.Certificate.Leaf
+	}
+	return nil
+}
+
+// Key makes the node's key, durably, where it has none.
+func (i *Identity) Key() (*ecdsa.PrivateKey, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.key != nil {
+		return i.key, nil
+	}
+	key, err := pki.NewKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := disk.MkdirAll(i.dir); err != nil {
+		return nil, err
+	}
+	if err := disk.WriteFile(i.path("key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		return nil, err
+	}
+	i.key = key
+	return key, nil
+}
+
+// Certify keeps a certificate of the node's key, with those of the authorities
+// that it trusts.
+func (i *Identity) Certify(certificate []byte, authorities ...[]byte) error {
+	var text []byte
+	for _, der := range append([][]byte{certificate}, authorities...) {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	if err := i.use(certificate, authorities); err != nil {
+		return err
+	}
+	return disk.WriteFile(i.path("cert.pem"), text, 0o600)
+}

@@ -1,0 +1,282 @@
+package member
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"gatehouse/appliance/access"
+	"gatehouse/appliance/act"
+	"gatehouse/appliance/problem"
+	"gatehouse/cluster/peer"
+	"gatehouse/cluster/pki"
+	"gatehouse/store/audit"
+	"gatehouse/store/command"
+	"gatehouse/store/id"
+	"gatehouse/store/keys"
+	"gatehouse/store/state"
+)
+
+const (
+	maxJoin = 64 << 10
+	// maxWelcome holds a whole key-ring (store/keys: 64 MiB) in base64.
+	maxWelcome = 96 << 20
+	joinTime   = 30 * time.Second
+	// maxSkew of the clocks of two nodes: certificates are issued by them (R17).
+	maxSkew = time.Minute
+)
+
+// Application of a node that was invited.
+type Application struct {
+	Invitation string    `json:"invitation"`
+	Secret     []byte    `json:"secret"`
+	Node       string    `json:"node"`
+	Name       string    `json:"name,omitempty"`
+	Address    string    `json:"address"`
+	Request    []byte    `json:"request"`  // to have its key certified
+	Receiver   []byte    `json:"receiver"` // public key that the keys are sealed to
+	Release    string    `json:"release"`
+	Commands   uint32    `json:"commands"` // newest version that it knows
+	Clock      time.Time `json:"clock"`
+}
+
+// Welcome is what a node needs to be a member.
+type Welcome struct {
+	Certificate []byte  `json:"certificate"`
+	Authority   []byte  `json:"authority"`
+	Keys        []byte  `json:"keys"` // sealed to the receiver
+	Index       uint64  `json:"index"`
+	Members     []Known `json:"members"`
+}
+
+// Paths of the members' planes.
+const (
+	joinPath        = "/member/join"
+	statusPath      = "/member/status"
+	certificatePath = "/member/certificate"
+)
+
+// Handle adds what members ask; HandleJoin what a node asks that was invited.
+func (s *Service) Handle(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+joinPath, s.serveJoin)
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) { reply(w, s.report(), nil) })
+	mux.HandleFunc("POST "+certificatePath, s.serveCertificate)
+	mux.HandleFunc("POST "+transferPath, s.serveTransfer)
+}
+
+// HandleJoin is for a plane that anybody reaches.
+func (s *Service) HandleJoin(mux *http.ServeMux) { mux.HandleFunc("POST "+joinPath, s.serveJoin) }
+
+// serveJoin lets a node in where this one leads; else it asks the leader.
+func (s *Service) serveJoin(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), joinTime)
+	defer cancel()
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJoin))
+	if err != nil {
+		reply(w, nil, problem.New(problem.Malformed, "%v", err))
+		return
+	}
+	if leader := s.Raft.Status().Leader; !s.Raft.Leading() && leader != "" && peer.From(r) == "" {
+		s.pass(ctx, w, leader, b)
+		return
+	}
+	var a Application
+	if err := json.Unmarshal(b, &a); err != nil {
+		reply(w, nil, problem.New(problem.Malformed, "%v", err))
+		return
+	}
+	welcome, err := s.admit(ctx, &a)
+	if err != nil {
+		s.Log.Warn("a node was not let in", "node", a.Node, "address", a.Address, "error", err)
+	}
+	reply(w, welcome, err)
+}
+
+// pass an application to the leader.
+func (s *Service) pass(ctx context.Context, w http.ResponseWriter, leader string, b []byte) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, joinPath, bytes.NewReader(b))
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	answer, err := s.Port.Do(peer.RPC, leader, r)
+	if err != nil {
+		reply(w, nil, problem.New(problem.Unavailable, "the leader cannot be reached").Because(err))
+		return
+	}
+	defer answer.Body.Close()
+	w.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(w, io.LimitReader(answer.Body, maxWelcome))
+}
+
+// refusal is how a problem goes between nodes.
+type refusal struct {
+	Kind   problem.Kind `json:"kind"`
+	Detail string       `json:"detail"`
+}
+
+func reply(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		p := problem.New(problem.Unavailable, "%v", err)
+		errors.As(err, &p)
+		w.WriteHeader(p.Kind.Status())
+		v = refusal{p.Kind, p.Detail}
+	}
+	_ = json.NewEncoder(w).Encode(v) // who asked has left, or has it
+}
+
+// admit a node with an invitation: it gets a certificate and the keys, and is a
+// member from then on.
+func (s *Service) admit(ctx context.Context, a *Application) (*Welcome, error) {
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	if err := s.Raft.Read(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.invited(a); err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	switch skew := a.Clock.Sub(now).Abs(); {
+	case id.Check(id.Node, a.Node) != nil:
+		return nil, problem.New(problem.Malformed, "the node has no id")
+	case skew > maxSkew:
+		return nil, problem.New(problem.ClusterState, "the clock of the new node and that of the leader differ by %v, %v is allowed: set them by the bank's time server", skew.Round(time.Second), maxSkew)
+	case s.Keys.Sealed():
+		return nil, problem.New(problem.Sealed, "the leader is sealed and cannot give the keys away")
+	}
+	a.Secret = nil
+	cert, err := s.issue(a.Request, a.Node)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := s.authority()
+	if err != nil {
+		return nil, err
+	}
+	w := &Welcome{Certificate: cert.Raw, Authority: authority.Certificate.Raw}
+	if w.Keys, err = s.Keys.HandOver(a.Receiver, a.Node); err != nil {
+		return nil, err
+	}
+	key := pki.Fingerprint(cert)
+	e := &command.Event{Action: string(audit.NodeMemberJoin), ObjectType: "node", ObjectId: a.Node, Result: string(audit.OK),
+		Facts: map[string]string{"address": a.Address, "invitation": a.Invitation, "release": a.Release}}
+	issued := &command.Event{Action: string(audit.KeyCertificateIssue), ObjectType: "node", ObjectId: a.Node, ObjectSha256: key[:], Result: string(audit.OK)}
+	_, err = s.Propose(ctx, access.Caller{}, command.Type_JOIN, &command.Join{Invitation: a.Invitation, Member: &command.Member{
+		Id: a.Node, Name: a.Name, Address: a.Address, Key: key[:], Release: a.Release, Commands: a.Commands}}, nil, e, issued)
+	if err != nil {
+		return nil, err
+	}
+	s.Directory.Follow(s.State)
+	return w, s.view(func(v *state.View) error {
+		rows, err := v.Members()
+		w.Index, w.Members = v.Index(), knownOf(rows)
+		return err
+	})
+}
+
+// invited compares the secret; the state has the last word on its use.
+func (s *Service) invited(a *Application) error {
+	var i *command.Invitation
+	err := s.view(func(v *state.View) (err error) { i, err = v.Invitation(a.Invitation); return err })
+	sum := sha256.Sum256(a.Secret)
+	switch {
+	case errors.Is(err, state.ErrNotFound):
+		return act.Refusal(state.NoInvitation)
+	case err != nil:
+		return err
+	case subtle.ConstantTimeCompare(i.Secret, sum[:]) != 1, i.ExpiresNs <= s.Now().UnixNano():
+		return act.Refusal(state.NoInvitation)
+	}
+	return nil
+}
+
+// Apply to the cluster of a token, at one of its addresses after the other.
+// Errors: ErrRefused, ErrUnreached.
+func Apply(ctx context.Context, t *Token, a Application) (*Welcome, error) {
+	var tried []error
+	for _, address := range t.Addresses {
+		w, err := applyAt(ctx, t, a, address)
+		if err == nil || errors.Is(err, ErrRefused) {
+			return w, err
+		}
+		tried = append(tried, fmt.Errorf("%s: %w", address, err))
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnreached, errors.Join(tried...))
+}
+
+func applyAt(ctx context.Context, t *Token, a Application, address string) (*Welcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	a.Invitation, a.Secret = t.Invitation, t.Secret
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+joinPath, bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := peer.Stranger(t.Cluster, [32]byte(t.Authority)).RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	b, err = io.ReadAll(io.LimitReader(answer.Body, maxWelcome))
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		var why refusal
+		if json.Unmarshal(b, &why) != nil || why.Kind == problem.Unavailable {
+			return nil, fmt.Errorf("it cannot answer now: %s", why.Detail)
+		}
+		return nil, fmt.Errorf("%w: %s", ErrRefused, why.Detail)
+	}
+	w := &Welcome{}
+	if err := json.Unmarshal(b, w); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// serveCertificate renews a member's certificate, for the key that it has.
+func (s *Service) serveCertificate(w http.ResponseWriter, r *http.Request) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJoin))
+	if err != nil {
+		reply(w, nil, problem.New(problem.Malformed, "%v", err))
+		return
+	}
+	c, err := s.renew(r.Context(), b, peer.From(r))
+	reply(w, c, err)
+}
+
+func (s *Service) renew(ctx context.Context, request []byte, node string) (*Welcome, error) {
+	cert, err := s.issue(request, node)
+	if errors.Is(err, keys.ErrSealed) {
+		return nil, problem.New(problem.Sealed, "the node that was asked is sealed")
+	}
+	if err != nil {
+		return nil, err
+	}
+	key := pki.Fingerprint(cert)
+	if err := s.Directory.Admit(node, key); err != nil {
+		return nil, err
+	}
+	issued := &command.Event{Action: string(audit.KeyCertificateIssue), ObjectType: "node", ObjectId: node, ObjectSha256: key[:], Result: string(audit.OK)}
+	if err := s.Record(ctx, access.Caller{}, issued); err != nil {
+		return nil, err
+	}
+	a, err := s.authority()
+	if err != nil {
+		return nil, err
+	}
+	return &Welcome{Certificate: cert.Raw, Authority: a.Certificate.Raw}, nil
+}

@@ -1,0 +1,295 @@
+package member
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"gatehouse/appliance/access"
+	"gatehouse/cluster"
+	"gatehouse/cluster/peer"
+	"gatehouse/store/audit"
+	"gatehouse/store/command"
+	"gatehouse/store/state"
+)
+
+const (
+	// lookEvery so often each member asks the others how they are. Leases are
+	// counted in these looks, not in time: a node that was stopped for a minute
+	// has missed none by its own clock.
+	lookEvery = time.Second
+	// away after so many looks in a row without an answer.
+	away = 3
+	// stable for so many looks is a node that may vote (R16).
+	stable = 10
+	// near the leader's entry is a node that keeps up: what is written within a
+	// look.
+	near      = 1024
+	maxReport = 64 << 10
+)
+
+// Report is what a node says of itself.
+type Report struct {
+	Node     string    `json:"node"`
+	Release  string    `json:"release"`
+	Role     string    `json:"role"`
+	Leader   string    `json:"leader,omitempty"`
+	Applied  uint64    `json:"applied"`
+	Hash     string    `json:"hash"` // of the state there
+	Sealed   bool      `json:"sealed"`
+	Ring     string    `json:"ring"` // SHA-256 of its key-ring's file
+	Waiting  int       `json:"waiting"`
+	Running  int       `json:"running"`
+	Workers  int       `json:"workers"`
+	Free     uint64    `json:"disk_free_bytes"`
+	Full     bool      `json:"disk_full"`
+	Missing  int       `json:"missing"` // blobs that it still lacks; -1: not known yet
+	Clock    time.Time `json:"clock"`
+	Commands uint32    `json:"commands"`
+}
+
+func (s *Service) report() Report {
+	r := s.Local()
+	status := s.Raft.Status()
+	index, hash := s.State.Applied()
+	r.Node, r.Release, r.Commands, r.Role, r.Leader, r.Applied, r.Hash = s.Node, s.Release, command.Version, status.Role, status.Leader, index, fmt.Sprintf("%x", hash)
+	sum := s.Keys.RingSum()
+	r.Sealed, r.Ring, r.Clock = s.Keys.Sealed(), fmt.Sprintf("%x", sum), s.Now().UTC()
+	return r
+}
+
+// watch is what is known of the others.
+type watch struct {
+	mu   sync.Mutex
+	seen map[string]*seen
+}
+
+type seen struct {
+	report Report
+	at     time.Time // of the report
+	missed int       // looks without an answer since
+	kept   int       // looks in a row in which it kept up
+	err    error
+}
+
+func (w *watch) of(node string) seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.seen[node]; s != nil {
+		return *s
+	}
+	return seen{missed: away}
+}
+
+// up says whether a member answers.
+func (w *watch) up(node string) bool { return w.of(node).missed < away }
+
+// Up says whether a member answers; this node does.
+func (s *Service) Up(node string) bool { return node == s.Node || s.watch.up(node) }
+
+// Run looks at the others until ctx ends, and, where this node leads, makes
+// Raft's members those of the state.
+func (s *Service) Run(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		s.look(ctx)
+		if s.Raft.Leading() {
+			if err := s.lead(ctx); err != nil && ctx.Err() == nil {
+				s.Log.Warn("the members could not be changed", "error", err)
+			}
+		}
+		s.keepCertificate(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look at all others at one time.
+func (s *Service) look(ctx context.Context) {
+	if s.Port == nil {
+		return
+	}
+	var all sync.WaitGroup
+	for _, node := range s.Directory.Others(s.Node) {
+		all.Go(func() {
+			r, err := s.ask(ctx, node)
+			s.note(node, r, err)
+		})
+	}
+	all.Wait()
+}
+
+func (s *Service) ask(ctx context.Context, node string) (*Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookEvery)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, statusPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.Port.Do(peer.RPC, node, r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	out := &Report{}
+	return out, json.NewDecoder(io.LimitReader(answer.Body, maxReport)).Decode(out)
+}
+
+func (s *Service) note(node string, r *Report, err error) {
+	index, _ := s.State.Applied()
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	o := s.watch.seen[node]
+	if o == nil {
+		o = &seen{missed: away}
+		s.watch.seen[node] = o
+	}
+	before := o.missed
+	if o.err = err; err != nil {
+		o.missed, o.kept = o.missed+1, 0
+		if o.missed == away && before < away {
+			s.Log.Warn("a node does not answer", "node", node, "name", s.Directory.Name(node), "error", err)
+		}
+		return
+	}
+	if before >= away {
+		s.Log.Info("a node answers", "node", node, "name", s.Directory.Name(node))
+	}
+	o.report, o.at, o.missed = *r, s.Now(), 0
+	if r.Applied+near >= index && r.Missing == 0 {
+		o.kept++
+	} else {
+		o.kept = 0
+	}
+}
+
+// lead makes Raft's members those of the state, gives votes, and tells of those
+// that are away.
+func (s *Service) lead(ctx context.Context) error {
+	var rows []*command.Member
+	if err := s.view(func(v *state.View) (err error) { rows, err = v.Members(); return err }); err != nil {
+		return err
+	}
+	servers, err := s.Raft.Servers()
+	if err != nil {
+		return err
+	}
+	has := func(id string) bool {
+		return slices.ContainsFunc(servers, func(v cluster.Server) bool { return v.ID == id })
+	}
+	for _, m := range rows {
+		switch {
+		case m.RemovedNs == 0 && !has(m.Id):
+			if err := s.Raft.Add(ctx, m.Id); err != nil {
+				return fmt.Errorf("node %s cannot be added: %w", m.Id, err)
+			}
+			return nil // one change at a time
+		case m.RemovedNs != 0 && has(m.Id):
+			if m.Id == s.Node { // who leads next removes it
+				return s.Raft.Transfer(ctx, "")
+			}
+			if err := s.Raft.Remove(ctx, m.Id); err != nil {
+				return fmt.Errorf("node %s cannot be removed: %w", m.Id, err)
+			}
+			s.Port.Drop(m.Id)
+			return nil
+		}
+	}
+	for _, m := range rows {
+		if m.RemovedNs == 0 && !s.Up(m.Id) && s.Lost != nil {
+			s.Lost(ctx, m.Id)
+		}
+	}
+	return s.promote(ctx, servers, rows)
+}
+
+// promote gives votes to those that have kept up, so that the number of voters is
+// odd: of an even number one more may be away at no time than of one less. No
+// vote is given while a voter is away, but to the node that takes its place.
+func (s *Service) promote(ctx context.Context, servers []cluster.Server, rows []*command.Member) error {
+	voters, down := 0, 0
+	var ready []*command.Member
+	for _, v := range servers {
+		i := slices.IndexFunc(rows, func(m *command.Member) bool { return m.Id == v.ID && m.RemovedNs == 0 })
+		switch {
+		case v.Voter:
+			voters++
+			if !s.Up(v.ID) {
+				down++
+			}
+		case i >= 0 && s.watch.of(v.ID).kept >= stable:
+			ready = append(ready, rows[i])
+		}
+	}
+	for _, m := range ready {
+		takes := m.Replaces != "" && slices.ContainsFunc(servers, func(v cluster.Server) bool { return v.Voter && v.ID == m.Replaces })
+		if takes {
+			if err := s.vote(ctx, m); err != nil {
+				return err
+			}
+			return s.own(ctx, command.Type_REMOVE_MEMBER, &command.RemoveMember{Node: m.Replaces}, audit.NodeMemberRemove, "node", m.Replaces)
+		}
+	}
+	if down > 0 || len(ready) == 0 || voters%2 == 1 && len(ready) < 2 {
+		return nil
+	}
+	for _, m := range ready[:1+voters%2] { // of an odd number two, of an even one
+		if err := s.vote(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) vote(ctx context.Context, m *command.Member) error {
+	if err := s.Raft.Promote(ctx, m.Id); err != nil {
+		return fmt.Errorf("node %s cannot be given a vote: %w", m.Id, err)
+	}
+	s.Log.Info("a node has a vote now", "node", m.Id, "name", m.Name)
+	return s.Record(ctx, access.Caller{}, &command.Event{Action: string(audit.NodeMemberPromote), ObjectType: "node", ObjectId: m.Id, Result: string(audit.OK)})
+}
+
+// Assign names the node that has least to do for its workers, of those that
+// answer and take jobs: this one, where none has less.
+func (s *Service) Assign() string { return s.least(true) }
+
+// Elsewhere is Assign without this node, unless there is no other.
+func (s *Service) Elsewhere() string { return s.least(false) }
+
+func (s *Service) least(own bool) string {
+	best, load := s.Node, float64(1<<30)
+	if own && !s.draining(s.Node) {
+		r := s.Local()
+		if !s.Keys.Sealed() && r.Workers > 0 {
+			load = float64(r.Waiting+r.Running) / float64(r.Workers)
+		}
+	}
+	for _, node := range s.Directory.Others(s.Node) {
+		o := s.watch.of(node)
+		if o.missed > 0 || o.report.Sealed || o.report.Workers == 0 || s.draining(node) {
+			continue
+		}
+		if l := float64(o.report.Waiting+o.report.Running) / float64(o.report.Workers); l < load {
+			best, load = node, l
+		}
+	}
+	return best
+}
+
+func (s *Service) draining(node string) bool {
+	for _, m := range s.Directory.All() {
+		if m.Node == node {
+			return m.Draining
+		}
+	}
+	return false
+}

@@ -1,0 +1,287 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"gatehouse/store/disk"
+	"gatehouse/store/state"
+)
+
+// A snapshot holds the index and the hash of the state, which is durable by
+// itself. What is sent to another node begins with them and has the file behind
+// it; a snapshot that came so ends with a mark.
+const (
+	snapshotSize = 40
+	sentSize     = snapshotSize + 1
+	sentMark     = 1
+
+	sentMagic  = "GHSTATE1"
+	sentHeader = len(sentMagic) + snapshotSize + 8 // and the file's size
+)
+
+// Snapshot commits the state: Raft may then forget the entries that it holds.
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	if err := f.state.Commit(); err != nil {
+		f.stop(fmt.Errorf("%w: %w", ErrDisk, err))
+	}
+	index, hash := f.state.Applied()
+	return snapshot(encodeSnapshot(index, hash)), nil
+}
+
+func encodeSnapshot(index uint64, hash [32]byte) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, index), hash[:]...)
+}
+
+func decodeSnapshot(b []byte) (index uint64, hash [32]byte) {
+	return binary.BigEndian.Uint64(b), [32]byte(b[8:snapshotSize])
+}
+
+type snapshot []byte
+
+func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	if _, err := sink.Write(s); err != nil {
+		sink.Cancel()
+		return err
+	}
+	return sink.Close()
+}
+
+func (s snapshot) Release() {}
+
+// Restore puts the file that was sent in the place of the state's. It does not
+// return from a failure: Raft would go on with a state that is neither.
+func (f *fsm) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	if err := f.state.Replace(next(f.state)); err != nil {
+		f.stop(fmt.Errorf("the state that was sent cannot be put in place: %w", err))
+	}
+	f.progress()
+	f.replaced()
+	return nil
+}
+
+// next is where the state that was sent waits, whole and examined; coming, where
+// it is being written.
+func next(s *state.State) string   { return s.Path() + ".next" }
+func coming(s *state.State) string { return s.Path() + ".coming" }
+
+// snapshots of Raft, and the state itself for a node that lags too far.
+type snapshots struct {
+	raft.SnapshotStore
+	state *state.State
+	fsm   *fsm
+
+	mu   sync.Mutex
+	came string // the snapshot that Restore asks for next
+}
+
+// openSnapshots finishes what a crash has interrupted: a state that was sent is
+// put in place where its snapshot is durable, and dropped where it is not.
+func openSnapshots(dir string, st *state.State, f *fsm, log *logger) (*snapshots, error) {
+	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, log)
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshots{SnapshotStore: store, state: st, fsm: f}
+	if err := os.Remove(coming(st)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if _, err := os.Stat(next(st)); errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	_, index, hash, sent, err := s.newest()
+	if err != nil {
+		return nil, err
+	}
+	has, of, err := state.Examine(next(st))
+	if err == nil && sent && has == index && of == hash {
+		return s, st.Replace(next(st))
+	}
+	return s, os.Remove(next(st))
+}
+
+// newest snapshot: where Raft says that it ends, the index and hash of the state
+// that it stands for, and whether it was sent here; zero where there is none.
+func (s *snapshots) newest() (end, index uint64, hash [32]byte, sent bool, err error) {
+	all, err := s.List()
+	if err != nil || len(all) == 0 {
+		return 0, 0, hash, false, err
+	}
+	_, r, err := s.SnapshotStore.Open(all[0].ID)
+	if err != nil {
+		return 0, 0, hash, false, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, sentSize+1))
+	if err != nil || len(b) != snapshotSize && len(b) != sentSize {
+		return 0, 0, hash, false, fmt.Errorf("%w: the snapshot %s is damaged: %d bytes, %v", ErrHistory, all[0].ID, len(b), err)
+	}
+	index, hash = decodeSnapshot(b)
+	return all[0].Index, index, hash, len(b) == sentSize, nil
+}
+
+// Open gives the snapshot that has just come, for Restore; else what Raft sends
+// to a node that lags: the state as it stands, which is no older than the
+// snapshot.
+func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	meta, r, err := s.SnapshotStore.Open(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	restoring := s.came == id
+	s.came = ""
+	s.mu.Unlock()
+	if restoring {
+		return meta, r, nil
+	}
+	r.Close()
+	c, err := s.state.Copy()
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Index > meta.Index {
+		meta.Index, meta.Term = c.Index, c.Term
+		if of, seen := s.fsm.configuration(c.Index); seen && of.index > meta.ConfigurationIndex {
+			meta.Configuration, meta.ConfigurationIndex = of.config, of.index
+		}
+	}
+	header := append([]byte(sentMagic), encodeSnapshot(c.Index, c.Hash)...)
+	header = binary.BigEndian.AppendUint64(header, uint64(c.Size))
+	meta.Size = int64(len(header)) + c.Size
+	read, write := io.Pipe()
+	out := &sending{Reader: io.MultiReader(bytes.NewReader(header), read), pipe: read, done: make(chan struct{})}
+	go func() {
+		defer close(out.done)
+		_, err := c.WriteTo(write)
+		write.CloseWithError(errors.Join(err, c.Close()))
+	}()
+	return meta, out, nil
+}
+
+// sending holds pages of the state until it is closed.
+type sending struct {
+	io.Reader
+	pipe *io.PipeReader
+	done chan struct{}
+}
+
+func (s *sending) Close() error {
+	err := s.pipe.Close()
+	<-s.done
+	return err
+}
+
+// Create begins a snapshot: one of this node, or one that is sent to it.
+func (s *snapshots) Create(v raft.SnapshotVersion, index, term uint64, c raft.Configuration, of uint64, t raft.Transport) (raft.SnapshotSink, error) {
+	inner, err := s.SnapshotStore.Create(v, index, term, c, of, t)
+	if err != nil {
+		return nil, err
+	}
+	return &sink{SnapshotSink: inner, store: s}, nil
+}
+
+// sink tells by its first bytes what comes.
+type sink struct {
+	raft.SnapshotSink
+	store *snapshots
+	head  []byte
+	file  *os.File // of the state that comes
+	size  int64    // that it will have
+	n     int64
+}
+
+func (k *sink) Write(b []byte) (int, error) {
+	if k.file != nil {
+		return k.take(b)
+	}
+	used := min(len(b), sentHeader-len(k.head))
+	k.head = append(k.head, b[:used]...)
+	if len(k.head) < sentHeader {
+		return len(b), nil
+	}
+	if string(k.head[:len(sentMagic)]) != sentMagic {
+		return 0, fmt.Errorf("%w: a snapshot of another form", ErrHistory)
+	}
+	k.size = int64(binary.BigEndian.Uint64(k.head[sentHeader-8:]))
+	f, err := os.OpenFile(coming(k.store.state), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	k.file = f
+	n, err := k.take(b[used:])
+	return used + n, err
+}
+
+func (k *sink) take(b []byte) (int, error) {
+	if k.n+int64(len(b)) > k.size {
+		return 0, fmt.Errorf("%w: more than the %d bytes that were announced", ErrHistory, k.size)
+	}
+	n, err := k.file.Write(b)
+	k.n += int64(n)
+	return n, err
+}
+
+// Close makes the snapshot durable: first the state, then what stands for it.
+func (k *sink) Close() error {
+	if k.file == nil { // of this node: it is shorter than a header
+		if _, err := k.SnapshotSink.Write(k.head); err != nil {
+			return errors.Join(err, k.SnapshotSink.Cancel())
+		}
+		return k.SnapshotSink.Close()
+	}
+	if err := k.keep(); err != nil {
+		return errors.Join(err, k.Cancel())
+	}
+	if err := k.SnapshotSink.Close(); err != nil {
+		return err
+	}
+	k.store.mu.Lock()
+	k.store.came = k.ID()
+	k.store.mu.Unlock()
+	return nil
+}
+
+func (k *sink) keep() error {
+	if k.n != k.size {
+		return fmt.Errorf("%w: %d of %d bytes came", ErrHistory, k.n, k.size)
+	}
+	if err := errors.Join(k.file.Sync(), k.file.Close()); err != nil {
+		return err
+	}
+	st := k.store.state
+	index, hash := decodeSnapshot(k.head[len(sentMagic):])
+	has, of, err := state.Examine(coming(st))
+	if err != nil {
+		return err
+	}
+	if has != index || of != hash {
+		return fmt.Errorf("%w: the state that came is of entry %d, not %d", ErrHistory, has, index)
+	}
+	if err := os.Rename(coming(st), next(st)); err != nil {
+		return err
+	}
+	if err := disk.SyncDir(filepath.Dir(next(st))); err != nil {
+		return err
+	}
+	_, err = k.SnapshotSink.Write(append(encodeSnapshot(index, hash), sentMark))
+	return err
+}
+
+// Cancel leaves nothing behind.
+func (k *sink) Cancel() error {
+	if k.file != nil {
+		k.file.Close()
+		os.Remove(coming(k.store.state))
+	}
+	return k.SnapshotSink.Cancel()
+}

@@ -1,0 +1,348 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"gatehouse/appliance/api"
+	"gatehouse/appliance/client"
+)
+
+func clusterCommands() []command {
+	return []command{
+		clusterStatusCommand(), clusterInviteCommand(), clusterJoinCommand(), clusterTransferCommand(), clusterDrainCommand(),
+		clusterSetAddressCommand(), clusterReplaceCommand(), clusterRemoveCommand(), clusterFinaliseCommand(),
+	}
+}
+
+func clusterStatusCommand() command {
+	return command{
+		name: "cluster status", online: true, args: "", summary: "how the nodes stand, and what to do about them",
+		manual: `
+Prints each node of the cluster: whether it leads, votes or still joins, whether
+it answers, how many entries it is behind, its release, its work, and what is
+amiss. Below stands what somebody should do, the worst first; nothing there
+means that nothing is to be done.
+
+Ask any node. With --watch it prints again each time until it is interrupted, or,
+with --until-steady, until every node answers, votes and keeps up.
+
+Exit codes: 0 a majority of the voters answers and nothing is to be done;
+1 something is to be done; 5 no majority answers, or the node asked does not.
+
+Example:
+  gatehouse cluster status --watch 2s`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			watch := fs.Duration("watch", 0, "print again after this `TIME`, until interrupted")
+			steady := fs.Bool("until-steady", false, "with --watch: end when every node answers, votes and keeps up")
+			return func(ctx context.Context, c *call, args []string) error {
+				if err := arguments(args); err != nil {
+					return err
+				}
+				if *watch < 0 || *steady && *watch == 0 {
+					return fmt.Errorf("%w: --until-steady needs --watch TIME", errUsage)
+				}
+				return c.clusterStatus(ctx, *watch, *steady)
+			}
+		},
+	}
+}
+
+func (c *call) clusterStatus(ctx context.Context, every time.Duration, steady bool) error {
+	node, err := c.node.client()
+	if err != nil {
+		return err
+	}
+	for {
+		s, err := node.Cluster(ctx)
+		if err != nil {
+			return err
+		}
+		show(c, s, describeCluster)
+		c.exit = clusterExit(s)
+		if every == 0 || steady && isSteady(s) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
+	}
+}
+
+func clusterExit(s *api.Cluster) int {
+	switch {
+	case !s.Quorum:
+		return exitAway
+	case len(s.Advice) > 0:
+		return exitFailure
+	}
+	return exitDone
+}
+
+// isSteady says whether nothing is under way.
+func isSteady(s *api.Cluster) bool {
+	for _, m := range s.Members {
+		if !m.Up || m.Role == api.MemberRoleJoining || or(m.Missing, 0) > 0 || or(m.Lag, 0) > 1000 {
+			return false
+		}
+	}
+	return s.Quorum
+}
+
+func describeCluster(s *api.Cluster) string {
+	var w strings.Builder
+	quorum := "a majority answers"
+	if !s.Quorum {
+		quorum = "NO MAJORITY ANSWERS: nothing can be written"
+	}
+	fmt.Fprintf(&w, "Cluster %s: %s\n\n", s.Cluster, quorum)
+	t := tabwriter.NewWriter(&w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  NODE\tADDRESS\tROLE\tBEHIND\tWORK\tDISK FREE\tRELEASE\t")
+	for _, m := range s.Members {
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", nodeName(&m), m.Address, roleOf(&m), behind(&m), work(&m), room(&m), or(m.Release, "-"), trouble(&m))
+	}
+	_ = t.Flush() // into memory
+	for _, m := range s.Members {
+		if m.Name != "" {
+			fmt.Fprintf(&w, "  %s is %s\n", m.Name, m.Node)
+		}
+	}
+	for _, a := range s.Advice {
+		fmt.Fprintf(&w, "\n  * %s\n", oneLine(a))
+	}
+	return w.String()
+}
+
+func nodeName(m *api.Member) string {
+	if m.Name != "" {
+		return oneLine(m.Name)
+	}
+	return m.Node
+}
+
+func roleOf(m *api.Member) string {
+	switch {
+	case !m.Up:
+		return string(m.Role) + ", AWAY"
+	case m.Draining:
+		return string(m.Role) + ", draining"
+	}
+	return string(m.Role)
+}
+
+func behind(m *api.Member) string {
+	if m.Lag == nil || !m.Up {
+		return "-"
+	}
+	return fmt.Sprint(*m.Lag)
+}
+
+func work(m *api.Member) string {
+	if m.JobsRunning == nil || !m.Up {
+		return "-"
+	}
+	return fmt.Sprintf("%d, %d wait", *m.JobsRunning, or(m.JobsWaiting, 0))
+}
+
+func room(m *api.Member) string {
+	if m.DiskFreeBytes == nil || !m.Up {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f GB", float64(*m.DiskFreeBytes)/1e9)
+}
+
+func trouble(m *api.Member) string {
+	var all []string
+	if or(m.Sealed, false) {
+		all = append(all, "sealed")
+	}
+	if or(m.DiskFull, false) {
+		all = append(all, "disk full")
+	}
+	if n := or(m.Missing, 0); n > 0 {
+		all = append(all, fmt.Sprintf("%d pictures to fetch", n))
+	}
+	if !m.Up && m.SeenAt != nil {
+		all = append(all, "last seen "+clock(*m.SeenAt))
+	}
+	return strings.Join(all, ", ")
+}
+
+func clusterInviteCommand() command {
+	return command{
+		name: "cluster invite", online: true, summary: "let one node join",
+		manual: `
+Prints a token that lets one node join, once, within ten minutes. Whoever has it
+gets the keys of the cluster: hand it over as you would a password.
+
+On the new server: 'gatehouse cluster join TOKEN --data DIR --peer HOST:PORT'.
+
+The nodes reach each other at their --peer addresses. A cluster of three goes on
+when any one of them is lost; a second node alone keeps a copy and has no vote,
+as two voters would be stopped by the loss of either.
+
+Example:
+  gatehouse cluster invite`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			return func(ctx context.Context, c *call, args []string) error {
+				if err := arguments(args); err != nil {
+					return err
+				}
+				return with(c, func(n *client.Client) (*api.Invitation, error) { return n.Invite(ctx, api.InvitationRequest{}) }, describeInvitation)
+			}
+		},
+	}
+}
+
+func describeInvitation(i *api.Invitation) string {
+	return fmt.Sprintf("On the new server, before %s:\n\n  gatehouse cluster join %s --data DIR --peer HOST:PORT\n\n", clock(i.ExpiresAt), i.Token)
+}
+
+func clusterReplaceCommand() command {
+	return command{
+		name: "cluster replace", args: "NODE", online: true, summary: "let a new node take the place of one that will not come back",
+		manual: `
+Prints a token as 'gatehouse cluster invite' does. The node that joins with it
+takes the place of NODE (an id or a name): when it has everything and has been
+steady for ten seconds it is given a vote, and NODE is removed. NODE may be away
+all the while.
+
+Example:
+  gatehouse cluster replace server-2`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			return func(ctx context.Context, c *call, args []string) error {
+				if err := arguments(args, "NODE"); err != nil {
+					return err
+				}
+				return with(c, func(n *client.Client) (*api.Invitation, error) {
+					return n.Invite(ctx, api.InvitationRequest{Replaces: &args[0]})
+				}, describeInvitation)
+			}
+		},
+	}
+}
+
+func clusterTransferCommand() command {
+	return command{
+		name: "cluster transfer", args: "[NODE]", online: true, summary: "let another node lead",
+		manual: `
+Hands leadership to NODE (an id or a name), or to the node that is nearest.
+Writes wait for less than a second. A node that is stopped in order does this by
+itself.
+
+Example:
+  gatehouse cluster transfer server-3`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			return func(ctx context.Context, c *call, args []string) error {
+				var t api.TransferRequest
+				switch len(args) {
+				case 0:
+				case 1:
+					t.Node = &args[0]
+				default:
+					return fmt.Errorf("%w: it takes one NODE at most", errUsage)
+				}
+				return with(c, func(n *client.Client) (*api.Cluster, error) { return n.Transfer(ctx, t) }, describeCluster)
+			}
+		},
+	}
+}
+
+func clusterDrainCommand() command {
+	return command{
+		name: "cluster drain", args: "NODE", online: true, summary: "give a node no new work, or again some",
+		manual: `
+NODE (an id or a name) takes no verifications from now on; what it has in hand it
+ends. It goes on answering requests and voting. --undo lets it take work again.
+
+Example:
+  gatehouse cluster drain server-2`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			undo := fs.Bool("undo", false, "let it take work again")
+			return func(ctx context.Context, c *call, args []string) error {
+				if err := arguments(args, "NODE"); err != nil {
+					return err
+				}
+				on := !*undo
+				return with(c, func(n *client.Client) (*api.Cluster, error) {
+					return n.ChangeMember(ctx, args[0], api.MemberChange{Draining: &on})
+				}, describeCluster)
+			}
+		},
+	}
+}
+
+func clusterSetAddressCommand() command {
+	return command{
+		name: "cluster set-address", args: "NODE HOST:PORT", online: true, summary: "tell the cluster a node's new address",
+		manual: `
+The nodes reach NODE (an id or a name) at HOST:PORT from now on. A node is known by
+its id and its key, so that nothing else changes. Start the node itself with the
+new --peer.
+
+Example:
+  gatehouse cluster set-address server-2 10.0.7.2:8444`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			return func(ctx context.Context, c *call, args []string) error {
+				if err := arguments(args, "NODE", "HOST:PORT"); err != nil {
+					return err
+				}
+				return with(c, func(n *client.Client) (*api.Cluster, error) {
+					return n.ChangeMember(ctx, args[0], api.MemberChange{Address: &args[1]})
+				}, describeCluster)
+			}
+		},
+	}
+}
+
+func clusterRemoveCommand() command {
+	return command{
+		name: "cluster remove", args: "NODE", online: true, summary: "remove a node for good",
+		manual: `
+Removes NODE (an id or a name). Its certificate is worth nothing from then on; it
+cannot come back but as a new node, by an invitation and with an empty directory.
+Its disk still holds what it held: wipe it.
+
+It is refused where those that are left would be no majority. Three voters become
+two: then neither may be away. To put another server in its place, use 'gatehouse
+cluster replace' instead, which never leaves two.
+
+Example:
+  gatehouse cluster remove server-2`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			return func(ctx context.Context, c *call, args []string) error {
+				if err := arguments(args, "NODE"); err != nil {
+					return err
+				}
+				return with(c, func(n *client.Client) (*api.Cluster, error) { return n.RemoveMember(ctx, args[0]) }, describeCluster)
+			}
+		},
+	}
+}
+
+func clusterFinaliseCommand() command {
+	return command{
+		name: "cluster finalise", online: true, summary: "use what the new release brings, once all nodes run it",
+		manual: `
+After an upgrade the nodes go on using what the earlier release knows, so that each
+can still go back to it. This raises the active version to what all nodes know.
+There is no way back to the earlier release from then on.
+
+Example:
+  gatehouse cluster finalise`,
+		flags: func(*flag.FlagSet) func(context.Context, *call, []string) error {
+			return func(ctx context.Context, c *call, args []string) error {
+				if err := arguments(args); err != nil {
+					return err
+				}
+				return with(c, func(n *client.Client) (*api.Cluster, error) { return n.Finalise(ctx) }, describeCluster)
+			}
+		},
+	}
+}
