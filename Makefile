@@ -1,4 +1,5 @@
 # make run    build everything, start a node, verify a specimen through its API
+# make cluster  three nodes on this machine; the leader is killed
 # make test   everything that CI runs
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,7 +14,7 @@ SOURCES      = $(shell find . -name '*.go' -not -name '*_test.go' -not -path './
 
 OAPI        := github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 
-.PHONY: run test deps assets generate lint fuzz eval bench bench-gallery bench-audit chaos clean
+.PHONY: run cluster test deps assets generate lint fuzz eval bench bench-gallery bench-audit bench-cluster chaos clean
 
 run: gatehouse
 	@sh cmd/run.sh
@@ -76,6 +77,16 @@ bench-gallery: gatehouse
 # A million events: appended, searched for, exported, verified, forwarded.
 bench-audit: gatehouse
 	go run ./cmd/eval audit
+
+# Writes that three nodes agree on, beside etcd and, where it is installed, rqlite.
+bench-cluster: assets
+	cd cmd/eval/peers && go build -o ../../../build/bench/etcdpeer .
+	go run ./cmd/eval cluster
+
+# Three nodes from nothing, by invitation; verifications at all of them; the leader
+# is killed. The last line says what was lost.
+cluster: gatehouse
+	go run ./cmd/chaos cluster
 
 # Kills the node at random moments, hundreds of times.
 chaos: gatehouse

@@ -2,12 +2,17 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"net"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"gatehouse/cluster/peer"
 )
 
 // logger gives Raft's messages to slog.
@@ -23,12 +28,22 @@ func (l *logger) Log(level hclog.Level, msg string, args ...any) {
 	}
 	for i, a := range args {
 		if e, ok := a.(error); ok {
+			if remote(e) { // of a node that is away the others tell in their own words
+				to = slog.LevelDebug
+			}
 			args[i] = e.Error()
 		} else if s, ok := a.(fmt.Stringer); ok {
 			args[i] = s.String()
 		}
 	}
 	l.to.Log(context.Background(), to, "raft: "+msg, args...)
+}
+
+// remote tells whether an error is of a connection.
+func remote(err error) bool {
+	var of net.Error
+	return errors.As(err, &of) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, peer.ErrRefused) || errors.Is(err, peer.ErrUnknown) || errors.Is(err, raft.ErrTransportShutdown)
 }
 
 func (l *logger) Trace(msg string, args ...any)  {}

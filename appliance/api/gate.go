@@ -117,6 +117,13 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, c *access.Caller, na
 	if known = known && clean(r); known {
 		*name, c.Route = pattern, pattern
 	}
+	if !known || !local(route.Operation) {
+		// Who may call, as of now: another node may just have let somebody in, or
+		// shut somebody out.
+		if err := g.Sources.Node.Read(r.Context()); err != nil {
+			return err
+		}
+	}
 	if err := g.identify(r, c); err != nil {
 		g.denials.unknown(*c)
 		return err
@@ -170,6 +177,16 @@ func (g *gate) enter(c access.Caller) (release func(), err error) {
 		return nil, err
 	}
 	return func() { all(); one() }, nil
+}
+
+// local operations tell how this node stands, also where no majority answers:
+// then who may call is what it knew last.
+func local(operation string) bool {
+	switch operation {
+	case "livez", "readyz", "metrics", "status", "clusterStatus", "sealStatus", "unseal", "description", "documentation":
+		return true
+	}
+	return false
 }
 
 // bulk operations bring evidence in.

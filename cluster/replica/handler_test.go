@@ -231,6 +231,17 @@ func TestHandlerLetsAReceiverGo(t *testing.T) {
 	}
 }
 
+// A disk may be slower than a sender: what was sent is taken.
+func TestHandlerWaitsForTheDisk(t *testing.T) {
+	t.Parallel()
+	a := build(t, 1, func(t replica.Timing) { *t.Idle = 500 * time.Millisecond }).nodes[0]
+	a.slow.Store(int64(time.Second))
+	whole := random(16 << 20) // at its last byte the store looks at the disk again
+	if status, answer, _ := a.ask(t, "PUT", "/blobs/"+named(whole), bytes.NewReader(whole), 0); status != 204 || !a.whole(named(whole)) {
+		t.Errorf("%d, %s", status, answer)
+	}
+}
+
 func TestHandlerOnABrokenDisk(t *testing.T) {
 	t.Parallel()
 	a := build(t, 1, nil).nodes[0]

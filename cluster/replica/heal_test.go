@@ -33,7 +33,7 @@ func TestHealing(t *testing.T) {
 	b.server.CloseClientConnections()
 	b.server.Close()
 	var names []string
-	for i := range 30 {
+	for i := range 15 {
 		ref, err := a.put(random(1000 * (i + 1)))
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestHealing(t *testing.T) {
 		t.Error("one node gives all")
 	}
 	s := b.Stats()
-	if s.Healed != 30 || s.Lost != 0 || s.Lacking != 30 {
+	if s.Healed != 15 || s.Lost != 0 || s.Lacking != 15 {
 		t.Errorf("%+v", s)
 	}
 

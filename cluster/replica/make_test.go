@@ -38,12 +38,14 @@ type node struct {
 	dir    string
 	blobs  *blob.Store
 	server *httptest.Server
-	client *http.Client
+	client *http.Client // of those who ask it; its connections outlive a server
+	url    atomic.Pointer[url.URL]
 	front  atomic.Pointer[http.Handler] // in the place of the replica's handler, if set
 	others []*node
 	gets   atomic.Int32 // transfers that this node was asked for
 	puts   atomic.Int32
 	free   atomic.Uint64 // bytes of its disk
+	slow   atomic.Int64  // ns that it takes to say so
 	end    chan struct{} // of the test: what hangs may go
 
 	mu             sync.Mutex
@@ -65,7 +67,10 @@ func buildWith(t testing.TB, n int, rate int64, change func(replica.Timing)) *cl
 		m := &node{id: string(rune('A' + i)), dir: t.TempDir(), end: make(chan struct{})}
 		m.free.Store(plenty)
 		var err error
-		m.blobs, err = blob.Open(m.dir, blob.Config{Free: func(string) (uint64, uint64, error) { return m.free.Load(), plenty, nil }})
+		m.blobs, err = blob.Open(m.dir, blob.Config{Free: func(string) (uint64, uint64, error) {
+			time.Sleep(time.Duration(m.slow.Load()))
+			return m.free.Load(), plenty, nil
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,8 +132,16 @@ func (m *node) serve(t testing.TB, address string) {
 		s.CloseClientConnections()
 		s.Close()
 	})
-	m.server, m.client = s, s.Client()
-	m.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Second
+	to, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.url.Store(to)
+	m.server = s
+	if m.client == nil {
+		m.client = s.Client()
+		m.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Second
+	}
 }
 
 // instead answers for the node.
@@ -160,10 +173,7 @@ func (m *node) Others() (ids []string) {
 func (m *node) Do(id string, q *http.Request) (*http.Response, error) {
 	for _, o := range m.others {
 		if o.id == id {
-			to, err := url.Parse(o.server.URL)
-			if err != nil {
-				return nil, err
-			}
+			to := o.url.Load()
 			q.URL.Scheme, q.URL.Host = to.Scheme, to.Host
 			return o.client.Do(q)
 		}

@@ -45,8 +45,9 @@ func run(ctx context.Context) error {
 	flag.IntVar(&s.kills, "kills", 200, "kill `N` times under load")
 	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "`N` chooses the moments and the load")
 	flag.Parse()
-	if flag.NArg() > 0 || s.kills < 1 {
-		return errors.New("usage: go run ./cmd/chaos [--kills N] [--seed N] [--keep DIR]")
+	what := flag.Arg(0)
+	if flag.NArg() > 1 || s.kills < 1 || what != "" && what != "cluster" {
+		return errors.New("usage: go run ./cmd/chaos [--kills N] [--seed N] [--keep DIR] [cluster]")
 	}
 	for _, path := range []*string{&s.binary, &s.dir} {
 		var err error
@@ -64,6 +65,12 @@ func run(ctx context.Context) error {
 	s.dir = dir
 	if err := s.pictures(ctx); err != nil {
 		return err
+	}
+	if what == "cluster" {
+		if err := s.cluster(ctx); err != nil {
+			return fmt.Errorf("%w\nkept in %s", err, s.dir)
+		}
+		return os.RemoveAll(s.dir)
 	}
 	fmt.Printf("chaos: seed %d, in %s\n", s.seed, s.dir)
 	f := &figures{dir: s.figures}

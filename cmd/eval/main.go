@@ -27,6 +27,7 @@ const usage = `Usage: go run ./cmd/eval COMMAND [flags]
   service    measure the built program as a node, on a disk
   gallery    search for faces beside other programs; takes 7 GB of disk
   audit      fill an audit log, search, export, verify and forward it
+  cluster    agree on writes, beside etcd and rqlite; takes 1 GB of disk
   peers      read the same passports with other programs
 
 Run it at the root of the repository, after make assets. Tables come first, then
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fs.SetOutput(to)
 		fs.PrintDefaults()
 	}
-	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers, "service": service, "gallery": gallerySearch, "audit": auditLogs}
+	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers, "service": service, "gallery": gallerySearch, "audit": auditLogs, "cluster": clusterWrites, "cluster-node": clusterNode}
 	if len(args) > 0 && strings.Trim(args[0], "-") == "help" {
 		help(out)
 		return 0
@@ -107,6 +108,7 @@ type flags struct {
 	quick   bool
 	rows    int
 	long    bool
+	cluster clusterFlags
 }
 
 func (f *flags) set() *flag.FlagSet {
@@ -118,8 +120,9 @@ func (f *flags) set() *flag.FlagSet {
 	fs.BoolVar(&f.fresh, "fresh", false, "make all templates anew instead of using the kept ones")
 	fs.BoolVar(&f.verbose, "verbose", false, "print every misread line beside its truth")
 	fs.StringVar(&f.binary, "binary", "./gatehouse", "the built `FILE` that is measured (speed, service, audit)")
-	fs.BoolVar(&f.quick, "quick", false, "a shorter run, whose figures vary more (service, gallery), or a log of 100,000 events (audit)")
+	fs.BoolVar(&f.quick, "quick", false, "a shorter run, whose figures vary more (service, gallery, cluster), or a log of 100,000 events (audit)")
 	fs.IntVar(&f.rows, "rows", 0, "search `N` rows instead of 100,000 and then 1,000,000 (gallery), or fill a log of N events instead of 1,000,000 (audit)")
 	fs.BoolVar(&f.long, "long", false, "other dimensions and the graph at 1,000,000 rows too: hours (gallery); 10,000,000 events (audit)")
+	f.cluster.set(fs)
 	return fs
 }
