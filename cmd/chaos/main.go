@@ -46,8 +46,8 @@ func run(ctx context.Context) error {
 	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "`N` chooses the moments and the load")
 	flag.Parse()
 	what := flag.Arg(0)
-	if flag.NArg() > 1 || s.kills < 1 || what != "" && what != "cluster" {
-		return errors.New("usage: go run ./cmd/chaos [--kills N] [--seed N] [--keep DIR] [cluster]")
+	if flag.NArg() > 1 || s.kills < 1 || what != "" && what != "cluster" && what != "failover" {
+		return errors.New("usage: go run ./cmd/chaos [--kills N] [--seed N] [--keep DIR] [cluster|failover]")
 	}
 	for _, path := range []*string{&s.binary, &s.dir} {
 		var err error
@@ -72,8 +72,14 @@ func run(ctx context.Context) error {
 		}
 		return os.RemoveAll(s.dir)
 	}
-	fmt.Printf("chaos: seed %d, in %s\n", s.seed, s.dir)
 	f := &figures{dir: s.figures}
+	if what == "failover" {
+		if err := errors.Join(s.failover(ctx, f), f.err); err != nil {
+			return fmt.Errorf("%w\nkept in %s", err, s.dir)
+		}
+		return os.RemoveAll(s.dir)
+	}
+	fmt.Printf("chaos: seed %d, in %s\n", s.seed, s.dir)
 	if err := errors.Join(s.scenarios(ctx, f), f.err); err != nil {
 		return fmt.Errorf("%w\nkept in %s; --seed %d runs it again", err, s.dir, s.seed)
 	}
