@@ -112,14 +112,14 @@ func (n *Node) createKeys(f *nodeFile) (err error) {
 // openStores opens what has the node's history. Log and state go together: one
 // that is gone is not made anew, unless the first start was cut off between.
 func (n *Node) openStores(ctx context.Context) (err error) {
-	path, log := filepath.Join(n.Data, "state.db"), filepath.Join(n.Data, "raft", "log.db")
+	path, dir := filepath.Join(n.Data, "state.db"), filepath.Join(n.Data, "raft")
 	missing := func(name string) error {
 		return fmt.Errorf("%w: %s is missing: restore the whole directory from a backup", ErrData, name)
 	}
 	_, noState := os.Stat(path)
-	_, noLog := os.Stat(log)
+	hasLog := cluster.HasLog(dir)
 	_, begun := os.Stat(filepath.Join(n.Data, "audit")) // made after the first entry
-	if noState != nil && (noLog == nil || begun == nil) {
+	if noState != nil && (hasLog || begun == nil) {
 		return missing(path)
 	}
 	if n.blobs, err = blob.Open(n.Data, blob.Config{ReserveBytes: n.Reserve}); err != nil {
@@ -131,14 +131,14 @@ func (n *Node) openStores(ctx context.Context) (err error) {
 	if n.state, err = state.Open(path, true); err != nil {
 		return err
 	}
-	if index, _ := n.state.Applied(); noLog != nil && (index > 0 || begun == nil) {
-		return missing(log)
+	if index, _ := n.state.Applied(); !hasLog && (index > 0 || begun == nil) {
+		return missing(filepath.Join(dir, "log"))
 	}
 	start := cluster.Found
 	if n.joined {
 		start = cluster.Join
 	}
-	n.raft, err = cluster.Open(ctx, cluster.Config{Dir: filepath.Join(n.Data, "raft"), ID: n.acts.Node, State: n.state, Log: n.Log, Port: n.port,
+	n.raft, err = cluster.Open(ctx, cluster.Config{Dir: dir, Cluster: n.cluster, ID: n.acts.Node, State: n.state, Log: n.Log, Port: n.port,
 		Committed: n.metrics.Commit, Applied: n.applied, Replaced: n.replaced}, start)
 	n.acts.Cluster = n.raft
 	return err
@@ -191,7 +191,7 @@ func (n *Node) openServices() error {
 
 // openForward reads how far each sink of the audit logs has come.
 func (n *Node) openForward() (err error) {
-	c := forward.Config{Dir: filepath.Join(n.Data, "forward"), Logs: n.ledger, Node: n.acts.Node, Version: n.Version, Log: n.Log, Now: n.Now}
+	c := forward.Config{Dir: filepath.Join(n.Data, "forward"), Logs: n.ledger, Leading: n.raft.Leading, Node: n.acts.Node, Version: n.Version, Log: n.Log, Now: n.Now}
 	for _, address := range n.Forward {
 		t, err := forward.ParseSink(address)
 		if err != nil {
@@ -265,6 +265,9 @@ func (n *Node) first(ctx context.Context) error {
 
 // begin says in the log that the node is there, and takes up the jobs.
 func (n *Node) begin(ctx context.Context) error {
+	if err := n.members.Announce(ctx); err != nil {
+		return err
+	}
 	started := &command.Event{Action: string(audit.NodeStart), ObjectType: "node", ObjectId: n.acts.Node, Result: string(audit.OK), Facts: map[string]string{"version": n.Version}}
 	loaded := &command.Event{Action: string(audit.ModelLoad), ObjectType: "pack", ObjectId: n.Config.Engine.Pack.ID, Result: string(audit.OK)}
 	for _, net := range n.engine.Networks() {

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"gatehouse/cluster"
 	"gatehouse/cluster/peer"
 	"gatehouse/cluster/replica"
+	"gatehouse/store/audit"
 	"gatehouse/store/blob"
 	"gatehouse/store/command"
 	"gatehouse/store/id"
@@ -25,6 +27,9 @@ import (
 
 // handOverTime bounds how long a node that stops waits for another leader.
 const handOverTime = 2 * time.Second
+
+// eventTime bounds an event that nobody waits for.
+const eventTime = 10 * time.Second
 
 // openPeers opens what the node has of the others, and its port where it has an
 // address.
@@ -59,7 +64,7 @@ func (n *Node) openPeers() (err error) {
 
 // openMembers makes what speaks with the others, once there is a state.
 func (n *Node) openMembers() {
-	n.replica = replica.New(replica.Config{Blobs: n.blobs, Peers: &plane{n, peer.Blob}, Log: n.Log, Named: n.named, Stop: n.stop})
+	n.replica = replica.New(replica.Config{Blobs: n.blobs, Peers: &plane{n, peer.Blob}, Log: n.Log, Named: n.named, Stop: n.stop, Repaired: n.healed, Lost: n.missing})
 	n.custody = custody.New(custody.Config{Proposer: n.acts, Keys: n.seal, State: n.state, Raft: leads{n.raft}, Members: &plane{n, peer.RPC}, Log: n.Log})
 	n.members = member.New(member.Config{Proposer: n.acts, Cluster: n.cluster, Release: n.Version, Address: n.Peer, Name: n.Name, Raft: n.raft, State: n.state,
 		Keys: n.seal, Port: n.port, Identity: n.identity, Directory: n.directory, Local: n.local, Lost: n.lost, Log: n.Log})
@@ -72,6 +77,7 @@ func (n *Node) openMembers() {
 	n.custody.Handle(mux)
 	n.members.Handle(mux)
 	n.members.HandleJoin(join)
+	mux.HandleFunc("GET "+positionsPath, n.servePositions)
 	n.port.Serve(peer.RPC, mux)
 	n.port.Serve(peer.Blob, n.replica.Handler())
 	n.port.Serve(peer.Join, join)
@@ -113,6 +119,24 @@ func (n *Node) named(ctx context.Context, do func(string) error) error {
 			}
 		}
 		after = names[len(names)-1]
+	}
+}
+
+// healed and missing put into the audit log what became of a picture's copy here.
+func (n *Node) healed(name string) { n.copy(audit.EvidenceHeal, audit.OK, name) }
+
+func (n *Node) missing(name string) { n.copy(audit.EvidenceQuarantine, audit.Failed, name) }
+
+func (n *Node) copy(action audit.Action, result audit.Result, name string) {
+	ctx, cancel := context.WithTimeout(n.stopping, eventTime)
+	defer cancel()
+	sum, err := hex.DecodeString(name)
+	if err == nil {
+		err = n.own(ctx, command.Type_RECORD, nil, &command.Event{Action: string(action), ObjectType: "blob", ObjectSha256: sum, Result: string(result),
+			Facts: map[string]string{"node": n.acts.Node}})
+	}
+	if err != nil && ctx.Err() == nil {
+		n.Log.Warn("what became of a picture's copy is not in the audit log", "blob", name, "error", err)
 	}
 }
 
@@ -216,6 +240,10 @@ func (n *Node) heed(ctx context.Context) {
 			return
 		case <-n.notices.members:
 			n.directory.Follow(n.state)
+			if err := n.members.Present(); err != nil {
+				n.stop(err)
+				return
+			}
 		case <-n.notices.jobs:
 			err = n.sessions.Reconcile()
 		case <-n.notices.tidy:

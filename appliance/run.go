@@ -130,6 +130,9 @@ func (n *Node) serve(ctx context.Context, parts *sync.WaitGroup, failed chan<- e
 		}
 	})
 	parts.Go(func() { n.heed(ctx) })
+	if n.port != nil {
+		parts.Go(func() { n.followForward(ctx) })
+	}
 }
 
 // Close gives everything back, in reverse order of Open.

@@ -75,7 +75,7 @@ func begin(found bool) Start {
 }
 
 func config(dir string, s *state.State) Config {
-	return Config{Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}
+	return Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}
 }
 
 func ok(t *testing.T, err error) {
@@ -191,7 +191,7 @@ func (n *inside) over(t *testing.T) (*inside, *failing) {
 	ok(t, err)
 	t.Cleanup(func() { s.Close() })
 	c := config(n.dir, s)
-	opened, err := openStore(filepath.Join(c.Dir, "log.db"))
+	opened, err := openFiles(c, Again)
 	ok(t, err)
 	disk := &failing{store: opened}
 	disk.after.Store(1 << 60)

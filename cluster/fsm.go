@@ -17,6 +17,7 @@ type fsm struct {
 	stop     func(error)
 	applied  func([]*command.Answer)
 	replaced func()
+	writes   *underWay
 
 	mu      sync.Mutex
 	moved   chan struct{} // closed when more is applied
@@ -34,8 +35,8 @@ var (
 	_ raft.ConfigurationStore = (*fsm)(nil)
 )
 
-func newFSM(c Config, stop func(error)) *fsm {
-	f := &fsm{state: c.State, stop: stop, applied: c.Applied, replaced: c.Replaced, moved: make(chan struct{})}
+func newFSM(c Config, stop func(error), writes *underWay) *fsm {
+	f := &fsm{state: c.State, stop: stop, applied: c.Applied, replaced: c.Replaced, writes: writes, moved: make(chan struct{})}
 	if f.applied == nil {
 		f.applied = func([]*command.Answer) {}
 	}
@@ -132,7 +133,15 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 type latch struct {
 	raft.LogStore
 	raft.StableStore
-	stop func(error)
+	stop   func(error)
+	writes *underWay
+}
+
+// IsMonotonic says whether the log refuses gaps; Raft then empties it before it
+// goes on behind a snapshot that was sent.
+func (l *latch) IsMonotonic() bool {
+	m, ok := l.LogStore.(raft.MonotonicLogStore)
+	return ok && m.IsMonotonic()
 }
 
 func (l *latch) check(what string, err error) error {
@@ -145,15 +154,26 @@ func (l *latch) check(what string, err error) error {
 func (l *latch) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
 
 func (l *latch) StoreLogs(es []*raft.Log) error {
-	return l.check("writing the log", l.LogStore.StoreLogs(es))
+	l.writes.begin(&l.writes.log)
+	err := l.LogStore.StoreLogs(es)
+	l.writes.end(&l.writes.log)
+	return l.check("writing the log", err)
 }
 
 func (l *latch) DeleteRange(from, to uint64) error {
 	return l.check("shortening the log", l.LogStore.DeleteRange(from, to))
 }
 
-func (l *latch) Set(k, v []byte) error { return l.check("writing the vote", l.StableStore.Set(k, v)) }
+func (l *latch) Set(k, v []byte) error {
+	l.writes.begin(&l.writes.vote)
+	err := l.StableStore.Set(k, v)
+	l.writes.end(&l.writes.vote)
+	return l.check("writing the vote", err)
+}
 
 func (l *latch) SetUint64(k []byte, v uint64) error {
-	return l.check("writing the term", l.StableStore.SetUint64(k, v))
+	l.writes.begin(&l.writes.vote)
+	err := l.StableStore.SetUint64(k, v)
+	l.writes.end(&l.writes.vote)
+	return l.check("writing the term", err)
 }

@@ -10,18 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	bolt "go.etcd.io/bbolt"
 
 	"gatehouse/cluster/peer"
 	"gatehouse/store/command"
@@ -51,10 +46,11 @@ const (
 
 // Config of a node.
 type Config struct {
-	Dir   string // of Raft's files
-	ID    string
-	State *state.State
-	Log   *slog.Logger
+	Dir     string // of Raft's files
+	Cluster string
+	ID      string
+	State   *state.State
+	Log     *slog.Logger
 	// Port to the other members; nil: nobody reaches this node.
 	Port *peer.Port
 	// Committed is told the time of each synced commit of the state; may be
@@ -77,13 +73,6 @@ const (
 	Join               // it joins: the leader sends what there is
 )
 
-// store is where Raft keeps its log, term and vote.
-type store interface {
-	raft.LogStore
-	raft.StableStore
-	io.Closer
-}
-
 // Node is a member of the cluster. Safe for concurrent use.
 type Node struct {
 	config Config
@@ -94,6 +83,9 @@ type Node struct {
 	once   sync.Once
 	ended  chan struct{} // closed by stop and by Close: nothing is answered any more
 	end    sync.Once
+	writes *underWay
+
+	snapshots *snapshots
 
 	reads   rounds
 	settled atomic.Uint64 // the term in which all entries of earlier ones are applied here
@@ -106,11 +98,7 @@ func Open(ctx context.Context, c Config, start Start) (*Node, error) {
 	if err := disk.MkdirAll(c.Dir); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(c.Dir, "log.db")
-	if _, err := os.Stat(path); err != nil && (!errors.Is(err, os.ErrNotExist) || start == Again) {
-		return nil, fmt.Errorf("%w: the log %s cannot be opened: %v", ErrHistory, path, err)
-	}
-	log, err := openStore(path)
+	log, err := openFiles(c, start)
 	if err != nil {
 		return nil, err
 	}
@@ -136,47 +124,9 @@ func (n *Node) open(ctx context.Context, start Start) (*Node, error) {
 	}
 }
 
-func openStore(path string) (store, error) {
-	switch err := state.Inspect(path); {
-	case errors.Is(err, os.ErrNotExist):
-		if err := makeStore(path); err != nil {
-			return nil, err
-		}
-	case err != nil:
-		return nil, fmt.Errorf("%w: the log %s is damaged: %v", ErrHistory, path, err)
-	}
-	return openBolt(path)
-}
-
-// makeStore makes an empty log in full, under another name first: a crash
-// leaves none or a good one.
-func makeStore(path string) error {
-	temp := path + ".new"
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	log, err := openBolt(temp)
-	if err != nil {
-		return err
-	}
-	if err := log.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temp, path)
-}
-
-func openBolt(path string) (*raftboltdb.BoltStore, error) {
-	log, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bolt.Options{
-		NoFreelistSync: true, FreelistType: bolt.FreelistMapType, Timeout: time.Second, InitialMmapSize: 1 << 30}})
-	if err != nil {
-		return nil, fmt.Errorf("%w: the log %s cannot be opened: %v", ErrHistory, path, err)
-	}
-	return log, nil
-}
-
 func newNode(c Config, log store) *Node {
-	n := &Node{config: c, store: log, fatal: make(chan error, 1), ended: make(chan struct{})}
-	n.fsm = newFSM(c, n.stop)
+	n := &Node{config: c, store: log, fatal: make(chan error, 1), ended: make(chan struct{}), writes: newUnderWay()}
+	n.fsm = newFSM(c, n.stop, n.writes)
 	return n
 }
 
@@ -189,7 +139,8 @@ func (n *Node) start(ctx context.Context, how Start) error {
 	if err != nil {
 		return err
 	}
-	latch := &latch{LogStore: n.store, StableStore: n.store, stop: n.stop}
+	n.snapshots = snapshots
+	latch := &latch{LogStore: n.store, StableStore: n.store, stop: n.stop, writes: n.writes}
 	if err := n.checkHistory(latch, snapshots); err != nil {
 		return err
 	}
@@ -308,8 +259,11 @@ func (n *Node) Run(ctx context.Context) error {
 		case err := <-n.fatal:
 			return err
 		case <-tick.C:
+			n.writes.begin(&n.writes.commit) // Pending waits for the state too
 			waits, start := n.config.State.Pending(), time.Now()
-			if err := n.config.State.Commit(); err != nil {
+			err := n.config.State.Commit()
+			n.writes.end(&n.writes.commit)
+			if err != nil {
 				select { // the state may have failed at an entry, which stop says better
 				case err := <-n.fatal:
 					return err

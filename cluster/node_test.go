@@ -37,7 +37,7 @@ func start(ctx context.Context, dir string, found bool) (*member, error) {
 	if found {
 		how = cluster.Found
 	}
-	node, err := cluster.Open(ctx, cluster.Config{Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}, how)
+	node, err := cluster.Open(ctx, cluster.Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}, how)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -276,12 +276,21 @@ func TestLogAndStateOfDifferentTimes(t *testing.T) {
 		found  bool
 		says   string // empty: the state is made again from the log
 	}{
-		"log lost":                {func(dir string) { must(t, os.RemoveAll(filepath.Join(dir, "raft"))) }, false, "log.db"},
+		"log lost":                {func(dir string) { must(t, os.RemoveAll(filepath.Join(dir, "raft"))) }, false, "is missing"},
 		"log lost, founded again": {func(dir string) { must(t, os.RemoveAll(filepath.Join(dir, "raft"))) }, true, "the state holds entry"},
-		"log empty":               {func(dir string) { must(t, os.WriteFile(filepath.Join(dir, "raft", "log.db"), nil, 0o600)) }, true, "damaged"},
+		"log empty": {func(dir string) {
+			must(t, os.RemoveAll(filepath.Join(dir, "raft", "log")))
+			must(t, os.Mkdir(filepath.Join(dir, "raft", "log"), 0o700))
+		}, true, "the state holds entry"},
 		"log garbage": {func(dir string) {
-			must(t, os.WriteFile(filepath.Join(dir, "raft", "log.db"), make([]byte, 1<<16), 0o600))
-		}, false, "log.db"},
+			all, err := filepath.Glob(filepath.Join(dir, "raft", "log", "*.log"))
+			must(t, err)
+			must(t, os.WriteFile(all[0], make([]byte, 1<<16), 0o600))
+		}, false, "raft log"},
+		"vote lost": {func(dir string) { must(t, os.Remove(filepath.Join(dir, "raft", "vote.db"))) }, true, "voted in a term"},
+		"vote garbage": {func(dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, "raft", "vote.db"), make([]byte, 1<<16), 0o600))
+		}, false, "damaged"},
 		"log of an earlier time":   {func(dir string) { replace(t, dir, early, "raft") }, false, "the state holds entry"},
 		"state of an earlier time": {func(dir string) { replace(t, dir, early, "state.db") }, false, ""},
 		"state lost": {func(dir string) {

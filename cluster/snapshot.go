@@ -61,7 +61,7 @@ func (s snapshot) Release() {}
 // return from a failure: Raft would go on with a state that is neither.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	if err := f.state.Replace(next(f.state)); err != nil {
+	if err := f.writes.replace(func() error { return f.state.Replace(next(f.state)) }); err != nil {
 		f.stop(fmt.Errorf("the state that was sent cannot be put in place: %w", err))
 	}
 	f.progress()

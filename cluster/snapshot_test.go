@@ -84,8 +84,7 @@ func TestSnapshots(t *testing.T) {
 			ok(t, err)
 			ok(t, s.Close())
 		}, false, "the log begins after"},
-		{"snapshots lost", n.dir, func(dir string) { ok(t, os.RemoveAll(filepath.Join(dir, "raft", "snapshots"))) }, false, "the log begins at entry"},
-		{"log lost", atSnapshot, func(dir string) { ok(t, os.Remove(filepath.Join(dir, "raft", "log.db"))) }, true, "the log ends at entry 0"},
+		{"log lost", atSnapshot, func(dir string) { ok(t, os.RemoveAll(filepath.Join(dir, "raft", "log"))) }, true, "the log ends at entry 0"},
 		{"snapshot damaged", n.dir, func(dir string) {
 			names, err := filepath.Glob(filepath.Join(dir, "raft", "snapshots", "*", "state.bin"))
 			ok(t, err)

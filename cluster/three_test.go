@@ -91,7 +91,7 @@ func (c *trio) open(t testing.TB, s *seat, how cluster.Start) {
 	go func() { _ = s.port.Run() }()
 	s.state, err = state.Open(filepath.Join(s.dir, "state.db"), how != cluster.Again)
 	must(t, err)
-	s.node, err = cluster.Open(t.Context(), cluster.Config{Dir: filepath.Join(s.dir, "raft"), ID: s.id, State: s.state, Log: log, Port: s.port}, how)
+	s.node, err = cluster.Open(t.Context(), cluster.Config{Cluster: "clu_a", Dir: filepath.Join(s.dir, "raft"), ID: s.id, State: s.state, Log: log, Port: s.port}, how)
 	must(t, err)
 	mux := http.NewServeMux()
 	s.node.Handle(mux)

@@ -7,6 +7,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -24,6 +25,8 @@ type Config struct {
 	CA          []byte           // PEM: the only roots that are trusted
 	Key         string           // API key; empty where there is none
 	Certificate *tls.Certificate // shown to the node; nil where there is none
+	// Dial connects to the node; nil: as this machine does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client calls one node, or the nodes of one cluster. It may be used by many
@@ -65,6 +68,10 @@ func New(c Config) (*Client, error) {
 	if c.Certificate != nil {
 		t.Certificates = []tls.Certificate{*c.Certificate}
 	}
+	dial := c.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
 	caller := func(answer time.Duration) *http.Client {
 		var protocols http.Protocols
 		protocols.SetHTTP2(true)
@@ -74,7 +81,7 @@ func New(c Config) (*Client, error) {
 				TLSClientConfig:       t.Clone(),
 				Protocols:             &protocols,
 				HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-				DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+				DialContext:           dial,
 				TLSHandshakeTimeout:   dialTimeout,
 				ResponseHeaderTimeout: answer,
 				MaxIdleConnsPerHost:   1,

@@ -80,7 +80,9 @@ func (r request) purpose(p api.Purpose) request {
 }
 
 // safe to send again: it changes nothing, or at most once.
-func (r request) safe() bool { return r.method == http.MethodGet || r.method == http.MethodPut || r.key != "" }
+func (r request) safe() bool {
+	return r.method == http.MethodGet || r.method == http.MethodPut || r.key != ""
+}
 
 // once sends the request one time.
 func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {

@@ -30,6 +30,9 @@ type Config struct {
 	Dir   string // for the cursors
 	Sinks []Target
 	Logs  Source
+	// Leading says whether this node forwards for its cluster; nil: always. The
+	// others follow how far it has come (Follow).
+	Leading func() bool
 	// Poll is how often new events are looked for (1 s).
 	Poll time.Duration
 

@@ -51,7 +51,8 @@ type sink struct {
 
 	mu      sync.Mutex
 	at      positions
-	begun   bool // at is what to start from
+	told    positions // by the node that leads; nil: nothing new
+	begun   bool      // at is what to start from
 	sent    uint64
 	lag     int64
 	oldest  time.Time
@@ -136,6 +137,10 @@ func (s *sink) run(ctx context.Context) error {
 // up the others. A log that cannot be read does not either.
 func (s *sink) pass(ctx context.Context) (more bool, err error) {
 	defer s.save(false)
+	if s.Leading != nil && !s.Leading() {
+		s.follow()
+		return false, nil
+	}
 	logs, err := s.Logs.Logs()
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrSource, err)

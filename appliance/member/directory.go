@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -32,6 +33,15 @@ type known struct {
 	Format  int     `json:"format"`
 	Index   uint64  `json:"index"`
 	Members []Known `json:"members"`
+	// Moved members, as an operator has told this node while it was stopped: each
+	// until the cluster knows a newer address.
+	Moved map[string]Moved `json:"moved,omitempty"`
+}
+
+// Moved is a member's address that is not the cluster's word.
+type Moved struct {
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // Known of a member.
@@ -93,10 +103,39 @@ func (d *Directory) Follow(s *state.State) {
 func (d *Directory) Set(index uint64, all []Known) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if index < d.now.Load().Index {
+	before := d.now.Load()
+	if index < before.Index {
 		return nil
 	}
-	k := &known{directoryFormat, index, all}
+	k := &known{directoryFormat, index, all, map[string]Moved{}}
+	for _, m := range all {
+		if moved, ok := before.Moved[m.Node]; ok && moved.From == m.Address {
+			k.Moved[m.Node] = moved
+		}
+	}
+	return d.write(k)
+}
+
+// Move a member to another address, as far as this node knows. Error:
+// peer.ErrUnknown.
+func (d *Directory) Move(node, address string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := *d.now.Load()
+	for _, m := range k.Members {
+		if !m.Removed && (m.Node == node || m.Name == node) {
+			k.Moved = maps.Clone(k.Moved)
+			if k.Moved == nil {
+				k.Moved = map[string]Moved{}
+			}
+			k.Moved[m.Node] = Moved{m.Address, address}
+			return d.write(&k)
+		}
+	}
+	return fmt.Errorf("%w: %s", peer.ErrUnknown, node)
+}
+
+func (d *Directory) write(k *known) error {
 	d.now.Store(k)
 	b, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {
@@ -148,6 +187,9 @@ func (d *Directory) Address(node string) (string, error) {
 	m, err := d.find(node)
 	if err != nil {
 		return "", err
+	}
+	if moved, ok := d.now.Load().Moved[node]; ok && moved.From == m.Address {
+		return moved.To, nil
 	}
 	return m.Address, nil
 }

@@ -69,6 +69,7 @@ func (s *Service) Handle(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) { reply(w, s.report(), nil) })
 	mux.HandleFunc("POST "+certificatePath, s.serveCertificate)
 	mux.HandleFunc("POST "+transferPath, s.serveTransfer)
+	mux.HandleFunc("POST "+addressPath, s.serveAddress)
 }
 
 // HandleJoin is for a plane that anybody reaches.

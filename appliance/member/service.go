@@ -174,7 +174,12 @@ func (s *Service) authority() (*pki.Authority, error) {
 	if err := s.view(func(v *state.View) (err error) { row, err = v.Authority(); return err }); err != nil {
 		return nil, err
 	}
-	key, err := s.Keys.OpenField(authorityPlace, row.Key)
+	return Authority(s.Keys, row)
+}
+
+// Authority opens the cluster's authority. Error: keys.ErrSealed.
+func Authority(k *keys.Store, row *command.Authority) (*pki.Authority, error) {
+	key, err := k.OpenField(authorityPlace, row.Key)
 	if err != nil {
 		return nil, err
 	}

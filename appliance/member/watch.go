@@ -105,6 +105,7 @@ func (s *Service) Run(ctx context.Context) {
 			}
 		}
 		s.keepCertificate(ctx)
+		s.callHome(ctx)
 		select {
 		case <-ctx.Done():
 			return

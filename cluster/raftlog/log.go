@@ -106,9 +106,9 @@ func Open(c Config) (*Log, error) {
 }
 
 // IsMonotonic tells Raft that there are no gaps: it deletes all entries where it
-// would leave one. Where it was stopped between a snapshot from another node and
-// that, the log ends before the snapshot, and StoreLogs would give ErrGap: whoever
-// starts Raft then deletes all entries first.
+// would leave one. Where it was killed between a snapshot from another node and
+// that, the log ends before the snapshot, and its next StoreLogs gives ErrGap. A
+// user that stops at this error must delete all entries before it starts Raft.
 func (l *Log) IsMonotonic() bool { return true }
 
 // FirstIndex is 0 where the log is empty.

@@ -130,6 +130,23 @@ func TestRotUnderAnOpenLog(t *testing.T) {
 	}
 }
 
+// A file that another has written over, with sums that fit.
+func TestAnotherEntryInAPlace(t *testing.T) {
+	t.Parallel()
+	s, d := filled(t)
+	s.config.FS = d
+	l, err := raftlog.Open(s.config)
+	ok(t, err)
+	f := d.names["00000000000000000001.log"]
+	f.now = slices.Clone(f.now)
+	f.now[512+32+23] = 2 // the index
+	fixSums(f.now)
+	if err := l.GetLog(1, &raft.Log{}); !errors.Is(err, raftlog.ErrDamaged) {
+		t.Errorf("%v", err)
+	}
+	ok(t, l.GetLog(2, &raft.Log{}))
+}
+
 // Whole files and pieces that are lost, changed for others, or of other times.
 func TestFilesAreWrong(t *testing.T) {
 	t.Parallel()
@@ -187,6 +204,9 @@ func TestFilesAreWrong(t *testing.T) {
 		"an entry of another index":      {lies(512+32+23, 9), raftlog.ErrDamaged, 0},
 		"an entry of no type":            {lies(512+32+14, 1), raftlog.ErrDamaged, 0},
 		"a second with more than it has": {lies(512+32+40, 0xff), raftlog.ErrDamaged, 0},
+		"a header with more in it":       {lies(200, 1), raftlog.ErrDamaged, 0},
+		"a header of another segment":    {lies(23, 99), raftlog.ErrDamaged, 0},
+		"more after an earlier one":      {rotten(d, second, append(slices.Clone(bytesOf(second)), 0, 0, 0, 1)), raftlog.ErrDamaged, 0},
 		"a newer format":                 {rotten(d, second, format2), raftlog.ErrFormat, 0},
 		"another file":                   {with("notes.txt"), nil, 0},
 		"a file that got no name":        {with(last + ".new"), nil, 0},

@@ -49,7 +49,7 @@ func (r *Replica) turn(turns chan struct{}, do func(http.ResponseWriter, *http.R
 		}
 		// For what is left of the body: the server reads that away before it answers,
 		// and the answer has its own deadline.
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.timing.idle / 10))
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
 		if err == nil {
 			return
 		}
@@ -148,7 +148,8 @@ func (r *Replica) take(w http.ResponseWriter, q *http.Request) error {
 	return nil
 }
 
-// upload is a request's body that must not stand still.
+// upload is a request's body that must not stand still. At its end the server
+// takes the deadline off.
 type upload struct {
 	replica *Replica
 	w       http.ResponseWriter
@@ -159,10 +160,7 @@ func (b *upload) Read(p []byte) (int, error) {
 	if err := b.replica.deadline(b.w, false); err != nil {
 		return 0, err
 	}
-	n, err := b.body.Read(p)
-	// While the disk works the server listens on: no deadline for that.
-	http.NewResponseController(b.w).SetReadDeadline(time.Time{})
-	return n, err
+	return b.body.Read(p)
 }
 
 func (r *Replica) list(w http.ResponseWriter, q *http.Request) error {
@@ -173,7 +171,6 @@ func (r *Replica) list(w http.ResponseWriter, q *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Time{})
 	here := names[:0]
 	for _, name := range names {
 		_, ok, err := r.config.Blobs.Exists(name)

@@ -65,7 +65,7 @@ func (s *ills) absent(name string, grace time.Duration) (news bool) {
 	if i.told || time.Since(i.absent) < grace {
 		return false
 	}
-	
+	i.told = true
 	return true
 }
 

@@ -44,6 +44,7 @@ type node struct {
 	others []*node
 	gets   atomic.Int32 // transfers that this node was asked for
 	puts   atomic.Int32
+	sent   atomic.Int64  // bytes of bodies, by this node
 	free   atomic.Uint64 // bytes of its disk
 	slow   atomic.Int64  // ns that it takes to say so
 	end    chan struct{} // of the test: what hangs may go
@@ -174,11 +175,25 @@ func (m *node) Do(id string, q *http.Request) (*http.Response, error) {
 	for _, o := range m.others {
 		if o.id == id {
 			to := o.url.Load()
+			if q.Body != nil {
+				q.Body = &counter{q.Body, &m.sent}
+			}
 			q.URL.Scheme, q.URL.Host = to.Scheme, to.Host
 			return o.client.Do(q)
 		}
 	}
 	return nil, errors.New("no such node")
+}
+
+type counter struct {
+	io.ReadCloser
+	n *atomic.Int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 func (c *cluster) names() []string {

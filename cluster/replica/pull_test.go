@@ -206,8 +206,12 @@ func TestFetchTriesTheNext(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.instead(f(b, stored))
+			begun := time.Now()
 			if got, err := a.read(name); err != nil || !bytes.Equal(got, plain) {
 				t.Fatalf("%d bytes, %v", len(got), err)
+			}
+			if took := time.Since(begun); took > 20*time.Second {
+				t.Errorf("it takes %v", took)
 			}
 			if b.gets.Load() == 0 || third.gets.Load() != 1 {
 				t.Errorf("%d requests to B, %d to C", b.gets.Load(), third.gets.Load())
@@ -378,6 +382,20 @@ func TestFetchOntoAFullDisk(t *testing.T) {
 	a.free.Store(plenty)
 	if got, err := a.read(name); err != nil || string(got) != "x" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A disk may be slower than the other node: that is not the node's silence.
+func TestFetchOntoASlowDisk(t *testing.T) {
+	t.Parallel()
+	c := build(t, 2, nil)
+	a, b := c.nodes[0], c.nodes[1]
+	*replica.Timings(a.Replica).Idle = 500 * time.Millisecond
+	plain := random(17 << 20) // after 16 MiB the store looks at the disk again
+	name := keep(t, plain, b)
+	a.slow.Store(int64(time.Second))
+	if got, err := a.read(name); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 

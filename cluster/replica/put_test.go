@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -225,6 +226,32 @@ func TestPutAfterTheOtherStartedAgain(t *testing.T) {
 		address := b.server.Listener.Addr().String()
 		b.server.Config.Close()
 		b.serve(t, address)
+	}
+}
+
+// A connection on which the other does not answer any more: the same again, on a
+// new one.
+func TestPutOnADeadConnection(t *testing.T) {
+	t.Parallel()
+	c := build(t, 2, nil)
+	a, b := c.nodes[0], c.nodes[1]
+	if _, err := a.put(random(1000)); err != nil {
+		t.Fatal(err)
+	}
+	h := b.Handler()
+	var asked atomic.Int32
+	b.instead(func(w http.ResponseWriter, q *http.Request) {
+		if asked.Add(1) > 1 {
+			h.ServeHTTP(w, q)
+			return
+		}
+		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			c.Close()
+		}
+	})
+	ref, err := a.put(random(1000))
+	if err != nil || asked.Load() != 2 || !b.whole(ref.Name) {
+		t.Errorf("%v after %d requests", err, asked.Load())
 	}
 }
 

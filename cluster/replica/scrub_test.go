@@ -56,7 +56,7 @@ func TestScrub(t *testing.T) {
 
 func TestScrubKeepsItsRate(t *testing.T) {
 	t.Parallel()
-	c := build(t, 1, func(t replica.Timing) { scrubbing(t); *t.ScrubRate = 1 << 20 })
+	c := build(t, 1, func(t replica.Timing) { scrubbing(t); *t.ScrubRate, *t.ScrubEvery = 1<<20, time.Hour })
 	a := c.nodes[0]
 	for range 4 {
 		c.name(keep(t, random(400<<10), a))
@@ -66,5 +66,8 @@ func TestScrubKeepsItsRate(t *testing.T) {
 	eventually(t, "a whole scrub", func() bool { return !a.Stats().LastScrub.IsZero() })
 	if took := time.Since(begun); took < time.Second { // 1.56 MiB, less what may be ahead
 		t.Errorf("%v is too fast", took)
+	}
+	if n := a.Stats().Scrubbed; n != 4 {
+		t.Errorf("%d blobs of 4", n)
 	}
 }

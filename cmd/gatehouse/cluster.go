@@ -4,10 +4,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"gatehouse/appliance"
 	"gatehouse/appliance/api"
 	"gatehouse/appliance/client"
 )
@@ -15,7 +17,7 @@ import (
 func clusterCommands() []command {
 	return []command{
 		clusterStatusCommand(), clusterInviteCommand(), clusterJoinCommand(), clusterTransferCommand(), clusterDrainCommand(),
-		clusterSetAddressCommand(), clusterReplaceCommand(), clusterRemoveCommand(), clusterFinaliseCommand(),
+		clusterSetAddressCommand(), clusterReplaceCommand(), clusterRemoveCommand(), clusterFinaliseCommand(), clusterRenewCommand(),
 	}
 }
 
@@ -283,15 +285,33 @@ func clusterSetAddressCommand() command {
 		name: "cluster set-address", args: "NODE HOST:PORT", online: true, summary: "tell the cluster a node's new address",
 		manual: `
 The nodes reach NODE (an id or a name) at HOST:PORT from now on. A node is known by
-its id and its key, so that nothing else changes. Start the node itself with the
-new --peer.
+its id and its key, so that nothing else changes. A node that is started with a new
+--peer tells the others by itself; this is for when it cannot.
+
+Where all nodes have moved and none reaches another, tell each of them, while it is
+stopped, where the others are: with --data DIR this changes what that one node
+knows. Once they reach each other the cluster's own word counts again.
 
 Example:
-  gatehouse cluster set-address server-2 10.0.7.2:8444`,
+  gatehouse cluster set-address server-2 10.0.7.2:8444
+  gatehouse cluster set-address server-2 10.0.7.2:8444 --data /var/lib/gatehouse`,
 		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			dir := fs.String("data", "", "change what the stopped node of this `DIR` knows, and nothing else")
 			return func(ctx context.Context, c *call, args []string) error {
 				if err := arguments(args, "NODE", "HOST:PORT"); err != nil {
 					return err
+				}
+				if host, port, err := net.SplitHostPort(args[1]); err != nil || host == "" || port == "" {
+					return fmt.Errorf("%w: %q is no HOST:PORT", errUsage, args[1])
+				}
+				if *dir != "" {
+					if err := appliance.MoveMember(*dir, args[0], args[1]); err != nil {
+						return c.broken(err)
+					}
+					show(c, &movedNode{args[0], args[1]}, func(m *movedNode) string {
+						return fmt.Sprintf("The node of %s looks for %s at %s.\n", *dir, m.Node, m.Address)
+					})
+					return nil
 				}
 				return with(c, func(n *client.Client) (*api.Cluster, error) {
 					return n.ChangeMember(ctx, args[0], api.MemberChange{Address: &args[1]})
@@ -299,6 +319,50 @@ Example:
 			}
 		},
 	}
+}
+
+// movedNode is what set-address on a stopped node prints.
+type movedNode struct {
+	Node    string `json:"node"`
+	Address string `json:"address"`
+}
+
+func clusterRenewCommand() command {
+	return command{
+		name: "cluster renew", args: "--data DIR", plain: true, summary: "certify a stopped node again whose certificate has ended",
+		manual: `
+A node renews its certificate among the others by itself, ten days before it ends.
+One that was off for longer is let in by nobody. This certifies it again, with the
+cluster's authority from its own state; it needs the node's key file, and the node
+must be stopped.
+
+Look at the clocks first: where one is wrong, certificates look ended that are not.
+
+Example:
+  gatehouse cluster renew --data /var/lib/gatehouse`,
+		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
+			dir := fs.String("data", "", "the node's `DIR`")
+			return func(ctx context.Context, c *call, args []string) error {
+				if *dir == "" || len(args) > 0 {
+					return fmt.Errorf("%w: it needs --data DIR", errUsage)
+				}
+				cert, err := appliance.RenewCertificate(*dir)
+				if err != nil {
+					return c.broken(err)
+				}
+				show(c, &renewed{cert.NotBefore, cert.NotAfter}, func(r *renewed) string {
+					return fmt.Sprintf("The certificate is good from %s to %s.\n", clock(r.From), clock(r.Until))
+				})
+				return nil
+			}
+		},
+	}
+}
+
+// renewed is what renew prints.
+type renewed struct {
+	From  time.Time `json:"not_before"`
+	Until time.Time `json:"not_after"`
 }
 
 func clusterRemoveCommand() command {

@@ -69,6 +69,7 @@ func (s *State) Replace(path string) error {
 		return s.fail(err)
 	}
 	own := s.path
+	s.unmark()
 	if s.open != nil {
 		tx := s.open
 		s.open, s.rows, s.pending = nil, nil, 0

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -56,6 +57,7 @@ type State struct {
 	path     string
 	db       *bolt.DB
 	segments *segment.Store // sealed leaves of the audit logs
+	marks    atomic.Pointer[[]Mark]
 
 	mu      sync.Mutex
 	open    *bolt.Tx // the open write transaction, nil between commits
@@ -355,7 +357,9 @@ func (s *State) one(e Entry) (*command.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	before := s.index
 	s.index, s.term, s.hash = e.Index, e.Term, hash
+	s.mark(before)
 	return a.answer, nil
 }
 

@@ -16,7 +16,7 @@ import (
 // steps of a first start that show in the directory; a kill comes as soon as
 // one is seen.
 var steps = []string{"lock", "node.json", "../data.seal", "keyring", "seal.json", "tls", "tls/key.pem", "tls/cert.pem", "ballast", "blobs",
-	"state.db.new", "state.db", "raft", "raft/log.db.new", "raft/log.db", "raft/snapshots", "jobs", "gallery", "audit"}
+	"state.db.new", "state.db", "raft", "raft/vote.db.new", "raft/vote.db", "raft/log", "raft/snapshots", "jobs", "gallery", "audit"}
 
 // FirstStarts kills the first start of a new node, once at each step that shows
 // in its directory and then at random moments, until there were c.Kills. Each

@@ -1,0 +1,169 @@
+// Package watch sees what keeps a node from its work without an error: a disk
+// that does not answer, one that is full, a clock that is behind, a state that
+// is not that of the others. Where this node leads it lets another one lead, or
+// ends the process, so that the others go on.
+//
+// It must never end a node that nobody could stand in for, never take a node
+// out of the cluster, and never wait for what it watches.
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	lookEvery = time.Second
+	listEvery = 10 * time.Second // the snapshots: a folder is read
+	// handEvery bounds hand-overs whose cause stays: two nodes with the same ill
+	// must not pass leadership to and fro.
+	handEvery = time.Minute
+	// handTime bounds one: an election timeout (750 ms) decides it.
+	handTime = time.Second
+	// maxBehind the state's time may a leader's clock be (design, R17).
+	maxBehind = time.Minute
+)
+
+// Config of a Dog. Its functions are called by several goroutines. Those that
+// "answer at once" must not wait for a disk or a lock that is held over one.
+type Config struct {
+	// Stall is the time that a write may take; 0: DefaultStall.
+	Stall time.Duration
+	// Stalled is how long the write that is under way has taken, the node's or
+	// the probe's, whichever is longer. Answers at once.
+	Stalled func() time.Duration
+	// Leading says whether this node leads. Answers at once.
+	Leading func() bool
+	// Voters of the cluster, this node among them. Answers at once.
+	Voters func() int
+	// Others is the number of the other voters that answer. Answers at once.
+	Others func() int
+	// Heir is a voter that answers, keeps up and has none of the ills for which
+	// this node would give up leadership; "" where there is none. Answers at once.
+	Heir func() string
+	// Transfer leadership, to a node or, where to is "", to any.
+	Transfer func(ctx context.Context, to string) error
+	// Full says whether the disk's room is below its reserve.
+	Full func() bool
+	// Behind is how much this node's clock is behind the state's time.
+	Behind func() time.Duration
+	// Snapshots says whether those of Raft can be listed.
+	Snapshots func() error
+	// Fatal ends the process with the exit code of the error. Answers at once, and
+	// is called once at most.
+	Fatal func(error)
+	// Tell of an alarm: log, metrics, audit log. One call at a time; one that does
+	// not return holds up nothing but the next.
+	Tell func(Alarm)
+}
+
+// Dog watches one node. Safe for concurrent use.
+type Dog struct {
+	Config
+	alarms alarms
+}
+
+// New makes a Dog, which watches once Run is called.
+func New(c Config) *Dog {
+	if c.Stall <= 0 {
+		c.Stall = DefaultStall
+	}
+	return &Dog{Config: c, alarms: newAlarms()}
+}
+
+// Run watches until ctx ends. What waits for a disk then is left behind.
+func (d *Dog) Run(ctx context.Context) {
+	go d.alarms.tell(ctx, d.Tell)
+	go d.ills(ctx)
+	d.stalls(ctx)
+}
+
+// Alarms that have not ended, in the order of Kinds.
+func (d *Dog) Alarms() []Alarm { return d.alarms.all() }
+
+// Set raises an alarm that somebody else has found, or ends it; it is told where
+// that is news. It does not wait.
+func (d *Dog) Set(k Kind, on bool, detail string) { d.alarms.set(k, on, detail) }
+
+// ill is why a node should not lead.
+type ill struct {
+	kind  Kind
+	every time.Duration
+	look  func() (detail string, ails bool)
+
+	next time.Time
+	ails bool
+}
+
+// ills are looked for one after the other, apart from the stalls: a look may
+// hang on a disk that does.
+func (d *Dog) ills(ctx context.Context) {
+	all := []*ill{
+		{kind: Full, every: lookEvery, look: func() (string, bool) { return "", d.Full() }},
+		{kind: Late, every: lookEvery, look: func() (string, bool) {
+			behind := d.Behind()
+			return fmt.Sprintf("%v behind", behind.Round(time.Second)), behind > maxBehind
+		}},
+		{kind: Unlisted, every: listEvery, look: func() (string, bool) {
+			err := d.Snapshots()
+			return fmt.Sprint(err), err != nil
+		}},
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for handed := time.Now().Add(-handEvery); ; {
+		var why *ill
+		for _, i := range all {
+			if now := time.Now(); !now.Before(i.next) {
+				var detail string
+				detail, i.ails = i.look()
+				i.next = now.Add(i.every)
+				d.Set(i.kind, i.ails, detail)
+			}
+			if i.ails && why == nil {
+				why = i
+			}
+		}
+		switch {
+		case why == nil || !d.Leading():
+			d.Set(Kept, false, "")
+		case time.Since(handed) >= handEvery:
+			handed = time.Now()
+			err := d.hand(ctx)
+			d.Set(Kept, err != nil && ctx.Err() == nil, fmt.Sprintf("%s: %v", why.kind, err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+var errNoHeir = errors.New("no other node answers and is well")
+
+// hand leadership to a node that is well.
+func (d *Dog) hand(ctx context.Context) error {
+	heir := d.Heir()
+	if heir == "" {
+		return errNoHeir
+	}
+	return d.transfer(ctx, heir)
+}
+
+// transfer does not wait longer than handTime, whatever Transfer does.
+func (d *Dog) transfer(ctx context.Context, to string) error {
+	ctx, cancel := context.WithTimeout(ctx, handTime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- d.Transfer(ctx, to) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
