@@ -194,6 +194,9 @@ func (n *Node) arrive(ctx context.Context) error {
 	if err := n.custody.Follow(ctx); err != nil {
 		return err
 	}
+	if err := n.fetchSegments(ctx); err != nil {
+		return err
+	}
 	if err := n.openServices(); err != nil {
 		return err
 	}

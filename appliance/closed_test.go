@@ -304,12 +304,12 @@ func TestNothingWithoutItsLeaf(t *testing.T) {
 	t.Run("full disk", func(t *testing.T) {
 		h.all.Do(t, "POST", "/v1/audit/keys/rotate", nil).Want(t, 200) // to have one to retire
 		before := h.all.Do(t, "GET", "/v1/sessions/"+h.have["filled"], nil).Want(t, 200)
-		noRoom(t, filepath.Join(h.Data, "raft", "log.db"))
+		noRoom(t, filepath.Join(h.Data, "raft", "log"))
 		// A second rotation is refused before anything is written.
 		h.refuses(t, "full", except(audited(), "unseal", "rotateAuditKey"), "unavailable")
 		why := h.Broken(t, func() {
-			// The log's file stays locked by this process: what is on the disk is
-			// taken up as another process would find it.
+			// The file with the vote stays locked by this process: what is on the
+			// disk is taken up as another process would find it.
 			left := filepath.Join(t.TempDir(), "left")
 			copied(t, h.Data, left)
 			if err := os.RemoveAll(h.Data); err != nil {
@@ -332,8 +332,8 @@ func TestNothingWithoutItsLeaf(t *testing.T) {
 	}
 }
 
-// noRoom has every write to an open file of this process fail, as on a full disk.
-func noRoom(t *testing.T, file string) {
+// noRoom has every write to the open files of a folder fail, as on a full disk.
+func noRoom(t *testing.T, folder string) {
 	t.Helper()
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {
@@ -344,8 +344,9 @@ func noRoom(t *testing.T, file string) {
 	if err != nil {
 		t.Skipf("no /proc: %v", err)
 	}
+	found := false
 	for _, e := range open {
-		if at, err := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); err != nil || at != file {
+		if at, err := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); err != nil || filepath.Dir(at) != folder {
 			continue
 		}
 		var fd int
@@ -355,7 +356,9 @@ func noRoom(t *testing.T, file string) {
 		if err := unix.Dup3(int(full.Fd()), fd, unix.O_CLOEXEC); err != nil {
 			t.Fatal(err)
 		}
-		return
+		found = true
 	}
-	t.Fatalf("%s is not open", file)
+	if !found {
+		t.Fatalf("nothing of %s is open", folder)
+	}
 }

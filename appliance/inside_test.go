@@ -266,10 +266,18 @@ func TestRequestsCannotBeGuessed(t *testing.T) {
 		"the slot's hash": sum(append([]byte(id+"selfie"), sum(p.Stranger)...)),
 	}
 	n.Restart(t, func() {
-		for _, file := range []string{"state.db", filepath.Join("raft", "log.db")} {
-			b, err := os.ReadFile(filepath.Join(n.Data, file))
+		for _, file := range []string{"state.db", filepath.Join("raft", "log", "*.log")} {
+			parts, err := filepath.Glob(filepath.Join(n.Data, file))
 			if err != nil {
 				t.Fatal(err)
+			}
+			var b []byte
+			for _, part := range parts {
+				of, err := os.ReadFile(part)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b = append(b, of...)
 			}
 			text := string(b)
 			lower := strings.ToLower(text)

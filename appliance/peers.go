@@ -79,7 +79,10 @@ func (n *Node) openMembers() {
 	n.members.HandleJoin(join)
 	mux.HandleFunc("GET "+positionsPath, n.servePositions)
 	n.port.Serve(peer.RPC, mux)
-	n.port.Serve(peer.Blob, n.replica.Handler())
+	files := http.NewServeMux()
+	files.Handle("/blobs/", n.replica.Handler())
+	files.HandleFunc("GET "+segmentsPath+"{log}/{segment}", n.serveSegment)
+	n.port.Serve(peer.Blob, files)
 	n.port.Serve(peer.Join, join)
 }
 
@@ -172,14 +175,14 @@ func (n *Node) elsewhere() string { return n.members.Elsewhere() }
 
 // notices are what was applied and what follows from it, beside Raft's work.
 type notices struct {
-	jobs, members, tidy chan struct{}
+	jobs, members, tidy, replaced chan struct{}
 
 	mu    sync.Mutex
 	blobs []string // that no row names any more
 }
 
 func newNotices() *notices {
-	return &notices{jobs: make(chan struct{}, 1), members: make(chan struct{}, 1), tidy: make(chan struct{}, 1)}
+	return &notices{jobs: make(chan struct{}, 1), members: make(chan struct{}, 1), tidy: make(chan struct{}, 1), replaced: make(chan struct{}, 1)}
 }
 
 func poke(c chan struct{}) {
@@ -225,6 +228,7 @@ func (n *Node) replaced() {
 	poke(n.notices.members)
 	poke(n.notices.jobs)
 	poke(n.notices.tidy)
+	poke(n.notices.replaced)
 	if n.custody != nil {
 		n.custody.Wake()
 		n.replica.Wake()
@@ -251,6 +255,26 @@ func (n *Node) heed(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			n.Log.Warn("what was agreed on could not be followed", "error", err)
+		}
+	}
+}
+
+// heedReplaced makes the audit logs whole after another node has sent its state,
+// and holds them against what this node has signed, until ctx ends.
+func (n *Node) heedReplaced(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.notices.replaced:
+		}
+		err := n.fetchSegments(ctx)
+		if err == nil {
+			err = n.ledger.Check()
+		}
+		if err != nil && ctx.Err() == nil {
+			n.stop(err)
+			return
 		}
 	}
 }

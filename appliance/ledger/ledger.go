@@ -67,24 +67,33 @@ func Open(c Config) (*Ledger, error) {
 		return nil, err
 	}
 	l := &Ledger{Config: c, signer: signer, finder: newFinder(c.Dir, c.State)}
+	return l, l.Check()
+}
+
+// Check that the logs of the state extend what this node has signed of them, as
+// after a start, and after another node has sent its state. Errors: audit's,
+// state.ErrUnusable.
+func (l *Ledger) Check() error {
+	l.signing.Lock()
+	defer l.signing.Unlock()
 	logs, err := l.Logs()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, name := range logs {
-		log := c.State.Log(name)
+		log := l.State.Log(name)
 		h, err := log.Head()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := log.Whole(); err != nil {
-			return nil, err
+			return err
 		}
-		if err := signer.Check(h.Origin, h.Size, log); err != nil {
-			return nil, fmt.Errorf("audit log %s: %w", h.Origin, err)
+		if err := l.signer.Check(h.Origin, h.Size, log); err != nil {
+			return fmt.Errorf("audit log %s: %w", h.Origin, err)
 		}
 	}
-	return l, nil
+	return nil
 }
 
 // Logs of the cluster: the system's and each tenant's.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -261,4 +262,52 @@ func (v *View) Openings(tenant, subject, log string, seq int64) ([]byte, error) 
 		return nil, ErrNotFound
 	}
 	return append([]byte(nil), b...), nil
+}
+
+// Missing segments: those whose leaves have left the state and whose file this
+// node does not have, as one whose state came from another node.
+func (l *Log) Missing() (all []int64, err error) {
+	h, err := l.Head()
+	for n := range h.Parts() {
+		if err != nil {
+			return nil, err
+		}
+		var path string
+		if path, err = l.state.segments.Path(h.Origin, n); err == nil {
+			if _, absent := os.Stat(path); absent != nil {
+				all = append(all, n)
+			}
+		}
+	}
+	return all, err
+}
+
+// Segment opens the file of one as it is. Error: fs.ErrNotExist.
+func (l *Log) Segment(n int64) (*os.File, error) {
+	h, err := l.Head()
+	if err != nil {
+		return nil, err
+	}
+	return l.state.segments.Raw(h.Origin, n)
+}
+
+// ImportSegment keeps the file of a segment that another node has, once it is
+// verified against what the state says of it.
+func (l *Log) ImportSegment(n int64, r io.Reader) error {
+	var h LogHead
+	var root tlog.Hash
+	err := l.state.View(func(v *View) (err error) {
+		if h, err = v.Head(l.name); err != nil {
+			return err
+		}
+		if n < 0 || n >= h.Parts() {
+			return fmt.Errorf("%w: segment %d of %s", ErrNotFound, n, h.Origin)
+		}
+		root, err = v.root(l.name, n)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return l.state.segments.Import(h.Origin, n, root, r)
 }
