@@ -287,7 +287,7 @@ func (n *Node) openServer() {
 }
 
 func (n *Node) openAPI() error {
-	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk, Faces: n.faces, Forward: n.forward}
+	sources := health.Sources{Node: n.raft, State: n.state, Keys: n.seal, Jobs: n.jobs, Disk: n.disk, Faces: n.faces, Forward: n.forward, Members: n.members, Copies: n.replica, Ring: n.custody.Current}
 	n.metrics.Read(sources)
 	n.jobs.Pause() // until the galleries are complete
 	if !n.seal.Sealed() {

@@ -149,6 +149,9 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, c *access.Caller, na
 	if !route.Sealed && g.Sources.Keys.Sealed() {
 		return problem.New(problem.Sealed, "the node is sealed")
 	}
+	if !route.Sealed && !local(route.Operation) && !g.Sources.Ring() {
+		return problem.New(problem.Unavailable, "the cluster has agreed on another key-ring, which this node does not have yet")
+	}
 	if bulk(route.Operation) && g.Sources.Disk.Full() {
 		return problem.New(problem.DiskFull, "there is no room for new evidence")
 	}

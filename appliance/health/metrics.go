@@ -6,6 +6,7 @@
 package health
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -17,7 +18,9 @@ import (
 	"gatehouse/appliance/forward"
 	"gatehouse/appliance/identify"
 	"gatehouse/appliance/jobs"
+	"gatehouse/appliance/member"
 	"gatehouse/cluster"
+	"gatehouse/cluster/replica"
 	"gatehouse/store/keys"
 	"gatehouse/store/state"
 )
@@ -37,6 +40,10 @@ type Sources struct {
 	Disk    *Disk
 	Faces   *identify.Keeper
 	Forward *forward.Forwarder
+	Members *member.Service
+	Copies  *replica.Replica
+	// Ring says whether the key-ring that the cluster has agreed on is here.
+	Ring func() bool
 }
 
 // Metrics of one node.
@@ -93,7 +100,70 @@ func (m *Metrics) Read(s Sources) {
 	} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value))
 	}
+	m.cluster(s)
 	m.forwarding(s.Forward)
+}
+
+// cluster as this node sees it.
+func (m *Metrics) cluster(s Sources) {
+	for _, g := range []struct {
+		name, help string
+		value      func(*member.Overview) float64
+	}{
+		{"gatehouse_cluster_members", "Nodes of the cluster.", func(o *member.Overview) float64 { return float64(len(o.Members)) }},
+		{"gatehouse_cluster_members_up", "Nodes that answer.", func(o *member.Overview) float64 {
+			return count(o, func(m *member.Standing) bool { return m.Up })
+		}},
+		{"gatehouse_cluster_voters", "Nodes that have a vote.", func(o *member.Overview) float64 {
+			return count(o, func(m *member.Standing) bool { return m.Role != "joining" })
+		}},
+		{"gatehouse_cluster_quorum", "Whether a majority of the voters answers.", func(o *member.Overview) float64 { return truth(o.Quorum) }},
+		{"gatehouse_cluster_clock_skew_seconds", "The largest difference of a node's clock from this one's.", func(o *member.Overview) float64 {
+			most := 0.0
+			for _, m := range o.Members {
+				most = max(most, m.Skew.Abs().Seconds())
+			}
+			return most
+		}},
+		{"gatehouse_cluster_certificate_expiry_seconds", "When this node's certificate among the others ends, in Unix time; 0: it has none.", func(o *member.Overview) float64 {
+			for _, m := range o.Members {
+				if !m.Expiry.IsZero() {
+					return float64(m.Expiry.Unix())
+				}
+			}
+			return 0
+		}},
+		{"gatehouse_cluster_advice", "Things that somebody should do: 'gatehouse cluster status' says what.", func(o *member.Overview) float64 { return float64(len(o.Advice)) }},
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 {
+			o, err := s.Members.Overview()
+			if err != nil {
+				return math.NaN()
+			}
+			return g.value(o)
+		}))
+	}
+	for _, g := range []struct {
+		name, help string
+		value      func(replica.Stats) float64
+	}{
+		{"gatehouse_copies_missing", "Pictures that this node lacks.", func(s replica.Stats) float64 { return float64(s.Missing) }},
+		{"gatehouse_copies_lost", "Pictures that no node has whole.", func(s replica.Stats) float64 { return float64(s.Lost) }},
+		{"gatehouse_copies_healed", "Pictures that came from another node since the start.", func(s replica.Stats) float64 { return float64(s.Healed) }},
+		{"gatehouse_copies_rotten", "Pictures that were found damaged here since the start.", func(s replica.Stats) float64 { return float64(s.Rotten) }},
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 { return g.value(s.Copies.Stats()) }))
+	}
+}
+
+func count(o *member.Overview, so func(*member.Standing) bool) float64 {
+	n := 0
+	for i := range o.Members {
+		if so(&o.Members[i]) {
+			n++
+		}
+	}
+	return float64(n)
 }
 
 // forwarding of the audit logs, by sink. The sinks are those of the node's

@@ -45,11 +45,15 @@ func Ready(ctx context.Context, s Sources, e *engine.Engine) (bool, []Check) {
 		{"seal", !s.Keys.Sealed(), ""},
 		{"models", e != nil, ""},
 		{"gallery", true, ""},
+		{"keyring", s.Ring(), ""},
 	}
 	checks[4].OK, checks[4].Detail = s.Faces.Ready()
 	if s.Disk.Full() {
 		free, _ := s.Disk.Space()
 		checks[1].Detail = fmt.Sprintf("%d MiB free: new evidence is refused", free>>20)
+	}
+	if !s.Ring() {
+		checks[5].Detail = "the cluster has agreed on another one, which no node that answers has given yet"
 	}
 	if s.Keys.Sealed() {
 		checks[2].Detail = "sealed"

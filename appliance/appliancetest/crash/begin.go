@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,11 @@ import (
 // steps of a first start that show in the directory; a kill comes as soon as
 // one is seen.
 var steps = []string{"lock", "node.json", "../data.seal", "keyring", "seal.json", "tls", "tls/key.pem", "tls/cert.pem", "ballast", "blobs",
-	"state.db.new", "state.db", "raft", "raft/vote.db.new", "raft/vote.db", "raft/log", "raft/snapshots", "jobs", "gallery", "audit"}
+	"state.db.new", "state.db", "raft", "raft/vote.db.new", "raft/vote.db", "raft/log", "raft/snapshots", segment + ".new", segment,
+	"peer", "peer/key.pem", "peer/cert.pem", "peer/members.json", "jobs", "gallery", "audit", "forward"}
+
+// segment is the first file of Raft's log.
+const segment = "raft/log/00000000000000000001.log"
 
 // FirstStarts kills the first start of a new node, once at each step that shows
 // in its directory and then at random moments, until there were c.Kills. Each
@@ -35,7 +40,12 @@ func FirstStarts(ctx context.Context, c Config) (*Report, error) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return r, err
 		}
-		p := Program{Binary: c.Binary, Data: filepath.Join(dir, "data"), Log: said}
+		address, err := free()
+		if err != nil {
+			return r, err
+		}
+		// With an address for others, a first start founds a cluster too.
+		p := Program{Binary: c.Binary, Data: filepath.Join(dir, "data"), Log: said, Flags: []string{"--peer", address}}
 		at := "a random moment"
 		n, served, err := p.Begin()
 		if err != nil {
@@ -62,6 +72,15 @@ func FirstStarts(ctx context.Context, c Config) (*Report, error) {
 		}
 	}
 	return r, nil
+}
+
+// free gives an address that nobody listens at.
+func free() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // await returns when a file is there or the node serves.
