@@ -124,7 +124,7 @@ func (s *Service) standing(k Known, newest uint64) Standing {
 func (o *Overview) advise(voters, up int) {
 	say := func(format string, args ...any) { o.Advice = append(o.Advice, fmt.Sprintf(format, args...)) }
 	if !o.Quorum {
-		say("%d of %d voters answer, which is no majority: nothing can be written. Start the nodes that are away; where their disks are lost, see 'gatehouse help data recover'.", up, voters)
+		say("%d of %d voters answer, which is no majority: nothing can be written. Start the nodes that are away, or bring their disks into other servers (docs/runbook.md, 'No majority').", up, voters)
 	}
 	joining := 0
 	for _, m := range o.Members {
