@@ -175,6 +175,9 @@ func (n *Node) Open(ctx context.Context) (err error) {
 		return errors.Join(err, <-n.loaded)
 	}
 	n.openMembers()
+	if err := n.members.Present(); err != nil {
+		return errors.Join(err, <-n.loaded)
+	}
 	n.openServer()
 	if n.raft.Leading() { // it is alone
 		return n.arrive(ctx)

@@ -28,6 +28,10 @@ import (
 // handOverTime bounds how long a node that stops waits for another leader.
 const handOverTime = 2 * time.Second
 
+// reconcilePause between two looks for jobs of this node: many changes of
+// sessions are one look.
+const reconcilePause = 20 * time.Millisecond
+
 // eventTime bounds an event that nobody waits for.
 const eventTime = 10 * time.Second
 
@@ -250,6 +254,7 @@ func (n *Node) heed(ctx context.Context) {
 			}
 		case <-n.notices.jobs:
 			err = n.sessions.Reconcile()
+			time.Sleep(reconcilePause)
 		case <-n.notices.tidy:
 			err = n.tidy()
 		}

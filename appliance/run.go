@@ -91,9 +91,14 @@ func (n *Node) Run(ctx context.Context) error {
 		n.Log.Warn("requests were cut off", "error", err)
 		n.server.Close()
 	}
+	if arrived != nil {
+		<-arrived // it ends with ctx
+	}
 	if !n.open.Load() {
 		cancel()
-		n.port.Close()
+		if n.port != nil {
+			n.port.Close()
+		}
 		parts.Wait()
 		return nil
 	}

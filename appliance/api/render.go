@@ -80,6 +80,8 @@ func problemOf(err error) *problem.Problem {
 		return problem.New(problem.SubjectErased, "the person was erased")
 	case errors.Is(err, blob.ErrFull):
 		return problem.New(problem.DiskFull, "there is no room for new evidence")
+	case errors.Is(err, cluster.ErrVersion):
+		return problem.New(problem.ClusterState, "it needs a newer version than is active: 'gatehouse cluster finalise' once all nodes run this release")
 	case errors.Is(err, cluster.ErrUnavailable):
 		p := problem.New(problem.Unavailable, "the cluster did not agree in time; whether it was done is not known")
 		p.After = time.Second

@@ -66,6 +66,7 @@ type Service struct {
 	Config
 	joining sync.Mutex // one at a time
 	renewed time.Time  // the last try
+	early   sync.Once  // it was said that no node can join yet
 	watch   watch
 }
 
@@ -98,7 +99,9 @@ func (s *Service) Found(ctx context.Context) error {
 		return err
 	}
 	if version < uint64(command.Since(command.Type_JOIN)) {
-		s.Log.Warn("other nodes can join once the active version is raised: gatehouse cluster finalise", "active_version", version)
+		s.early.Do(func() {
+			s.Log.Warn("other nodes can join once the active version is raised: gatehouse cluster finalise", "active_version", version)
+		})
 		return nil
 	}
 	if !hasAuthority {

@@ -3,11 +3,13 @@ package member
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"gatehouse/appliance/access"
@@ -25,6 +27,10 @@ const (
 	lookEvery = time.Second
 	// away after so many looks in a row without an answer.
 	away = 3
+	// lost after so many, and its jobs go to others. A machine that computes with
+	// all its cores may not answer for seconds; one that refuses the connection has
+	// no process.
+	lost = 8
 	// stable for so many looks is a node that may vote (R16).
 	stable = 10
 	// near the leader's entry is a node that keeps up: what is written within a
@@ -88,6 +94,12 @@ func (w *watch) of(node string) seen {
 
 // up says whether a member answers.
 func (w *watch) up(node string) bool { return w.of(node).missed < away }
+
+// gone says whether a member's jobs must be done by others.
+func (w *watch) gone(node string) bool {
+	s := w.of(node)
+	return s.missed >= lost || s.missed >= away && errors.Is(s.err, syscall.ECONNREFUSED)
+}
 
 // Up says whether a member answers; this node does.
 func (s *Service) Up(node string) bool { return node == s.Node || s.watch.up(node) }
@@ -180,6 +192,9 @@ func (s *Service) lead(ctx context.Context) error {
 	if err := s.view(func(v *state.View) (err error) { rows, err = v.Members(); return err }); err != nil {
 		return err
 	}
+	if len(rows) == 0 { // until it was unsealed, or finalised, this node could not be the first
+		return s.Found(ctx)
+	}
 	servers, err := s.Raft.Servers()
 	if err != nil {
 		return err
@@ -206,7 +221,7 @@ func (s *Service) lead(ctx context.Context) error {
 		}
 	}
 	for _, m := range rows {
-		if m.RemovedNs == 0 && !s.Up(m.Id) && s.Lost != nil {
+		if m.RemovedNs == 0 && m.Id != s.Node && s.watch.gone(m.Id) && s.Lost != nil {
 			s.Lost(ctx, m.Id)
 		}
 	}

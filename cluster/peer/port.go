@@ -35,8 +35,10 @@ const (
 
 const (
 	handshakeTime = 10 * time.Second
-	// maxHandshakes at one time: each costs about a millisecond of CPU.
-	maxHandshakes = 32
+	// maxHandshakes at one time, and of one address: each costs about a millisecond
+	// of CPU, and whoever holds many open must not keep the members out.
+	maxHandshakes    = 64
+	maxHandshakesOne = 32
 	// maxConnections of the port, and to one plane of one node: Raft uses a
 	// handful, requests are at most 64 at one time.
 	maxConnections = 512
@@ -81,20 +83,20 @@ type Config struct {
 
 // Port of a node. Safe for concurrent use.
 type Port struct {
-	c          Config
-	planes     map[Plane]*plane
-	handshakes chan struct{}
-	wait       sync.WaitGroup
-
-	mu     sync.Mutex
-	open   map[*Conn]bool
-	closed bool
+	c      Config
+	planes map[Plane]*plane
 	client clients
+	wait   sync.WaitGroup
+
+	mu      sync.Mutex
+	open    map[*Conn]bool
+	shaking map[net.Conn]string // handshakes under way, and from which address
+	closed  bool
 }
 
 // New port. Run serves it; its planes can be taken before.
 func New(c Config) *Port {
-	p := &Port{c: c, planes: map[Plane]*plane{}, handshakes: make(chan struct{}, maxHandshakes), open: map[*Conn]bool{}}
+	p := &Port{c: c, planes: map[Plane]*plane{}, open: map[*Conn]bool{}, shaking: map[net.Conn]string{}}
 	for _, name := range []Plane{Raft, RPC, Blob, Join} {
 		p.planes[name] = &plane{name: name, port: p, conns: make(chan *Conn), done: make(chan struct{})}
 	}
@@ -132,22 +134,41 @@ func (p *Port) Run() error {
 			time.Sleep(50 * time.Millisecond) // out of descriptors: do not spin
 			continue
 		}
-		select {
-		case p.handshakes <- struct{}{}:
-			p.wait.Go(func() {
-				conn, err := p.accept(raw)
-				<-p.handshakes
-				if err != nil {
-					raw.Close()
-					p.c.Log.Debug("a connection to the peer port was refused", "from", raw.RemoteAddr().String(), "error", err)
-					return
-				}
-				p.planes[conn.Plane].give(conn)
-			})
-		default:
+		if !p.shake(raw) {
 			raw.Close()
 		}
 	}
+}
+
+// shake hands beside the others, where there is room for one more and for one of
+// its address.
+func (p *Port) shake(raw net.Conn) bool {
+	from, _, _ := net.SplitHostPort(raw.RemoteAddr().String())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one := 0
+	for _, of := range p.shaking {
+		if of == from {
+			one++
+		}
+	}
+	if p.closed || len(p.shaking) >= maxHandshakes || one >= maxHandshakesOne {
+		return false
+	}
+	p.shaking[raw] = from
+	p.wait.Go(func() {
+		conn, err := p.accept(raw)
+		p.mu.Lock()
+		delete(p.shaking, raw)
+		p.mu.Unlock()
+		if err != nil {
+			raw.Close()
+			p.c.Log.Debug("a connection to the peer port was refused", "from", raw.RemoteAddr().String(), "error", err)
+			return
+		}
+		p.planes[conn.Plane].give(conn)
+	})
+	return true
 }
 
 func (p *Port) accept(raw net.Conn) (*Conn, error) {
@@ -256,6 +277,19 @@ func (p *Port) Dial(ctx context.Context, node string, plane Plane) (*Conn, error
 }
 
 func (p *Port) enter(c *Conn) error {
+	if err := p.count(c); err != nil || c.Node == "" {
+		return err
+	}
+	// It may have been removed, and dropped, since the handshake asked.
+	s := c.Conn.(*tls.Conn).ConnectionState()
+	if err := p.c.Directory.Admit(c.Node, pki.Fingerprint(s.PeerCertificates[0])); err != nil {
+		p.leave(c)
+		return fmt.Errorf("%w: node %s: %w", ErrRefused, c.Node, err)
+	}
+	return nil
+}
+
+func (p *Port) count(c *Conn) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -291,8 +325,14 @@ func (p *Port) Drop(node string) {
 	}
 	p.mu.Unlock()
 	for _, c := range theirs {
-		c.Close()
+		p.sever(c)
 	}
+}
+
+// sever at once: one who does not read must not keep the caller waiting.
+func (p *Port) sever(c *Conn) {
+	c.once.Do(func() { p.leave(c) })
+	c.Conn.(*tls.Conn).NetConn().Close()
 }
 
 // Close the port and every connection.
@@ -307,17 +347,16 @@ func (p *Port) Close() error {
 	for c := range p.open {
 		all = append(all, c)
 	}
+	for raw := range p.shaking {
+		raw.Close()
+	}
 	p.mu.Unlock()
 	err := p.c.Listener.Close()
 	for _, l := range p.planes {
 		l.Close()
 	}
 	for _, c := range all {
-		// At once: a peer that does not read must not keep the shutdown waiting.
-		c.once.Do(func() { p.leave(c) })
-		if t, ok := c.Conn.(*tls.Conn); ok {
-			t.NetConn().Close()
-		}
+		p.sever(c)
 	}
 	p.client.close()
 	p.wait.Wait()
