@@ -29,6 +29,7 @@ import (
 	"gatehouse/cluster"
 	"gatehouse/cluster/peer"
 	"gatehouse/cluster/replica"
+	"gatehouse/cluster/watch"
 	"gatehouse/engine"
 	"gatehouse/store/blob"
 	"gatehouse/store/disk"
@@ -56,6 +57,9 @@ type Config struct {
 	Name string
 	// Queue of waiting verifications; 0: 32 for each worker, about 16 s of work.
 	Queue int
+	// Stall is how long the disk may take for a write before the node, where it
+	// leads, hands over or ends; 0: 4 s.
+	Stall time.Duration
 	// Reserve of free bytes below which new evidence is refused; 0: 1 GiB.
 	Reserve uint64
 	// Forward the audit logs to these addresses (forward.ParseSink).
@@ -85,6 +89,8 @@ type Node struct {
 	notices   *notices
 	engine    *engine.Engine
 	disk      *health.Disk
+	probe     *watch.Disk
+	watch     *watch.Dog
 	jobs      *jobs.Pool
 	faces     *identify.Keeper
 	sessions  *session.Service
@@ -175,7 +181,7 @@ func (n *Node) Open(ctx context.Context) (err error) {
 		return errors.Join(err, <-n.loaded)
 	}
 	n.openMembers()
-	if err := n.members.Present(); err != nil {
+	if err := errors.Join(n.members.Present(), n.openWatch()); err != nil {
 		return errors.Join(err, <-n.loaded)
 	}
 	n.openServer()

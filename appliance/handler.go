@@ -1,11 +1,14 @@
 package appliance
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"gatehouse/appliance/problem"
+	"gatehouse/store/id"
 )
 
 // handler answers requests: until the node has found its cluster, with that
@@ -20,6 +23,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	request := id.New(id.Request, time.Now(), rand.Reader)
+	w.Header().Set("X-Request-Id", request)
 	if r.Method == http.MethodGet && r.URL.Path == "/livez" {
 		_, _ = w.Write([]byte("ok\n")) // who does not read it has no answer
 		return
@@ -29,5 +34,5 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Retry-After", "1")
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Kind.Status())
-	_ = json.NewEncoder(w).Encode(map[string]any{"type": "/problems/" + string(p.Kind), "title": p.Kind.Title(), "status": p.Kind.Status(), "detail": p.Detail, "next": p.Advice()})
+	_ = json.NewEncoder(w).Encode(map[string]any{"type": "urn:gatehouse:problem:" + string(p.Kind), "title": p.Kind.Title(), "status": p.Kind.Status(), "detail": p.Detail, "next": p.Advice(), "request_id": request})
 }

@@ -158,6 +158,7 @@ func (n *Node) local() member.Report {
 		s := n.jobs.Stats()
 		r.Waiting, r.Running, r.Workers = s.Waiting+s.Batch, s.Running, s.Workers
 	}
+	n.watched(&r)
 	return r
 }
 
@@ -217,6 +218,9 @@ func (n *Node) applied(answers []*command.Answer) {
 			poke(n.notices.members)
 		case kind == string(id.Subject), kind == string(id.Block):
 			poke(n.notices.tidy)
+		}
+		if len(a.Named) > 0 && n.replica != nil {
+			n.replica.Wake(a.Named...)
 		}
 		if len(a.Blobs) > 0 {
 			n.notices.mu.Lock()

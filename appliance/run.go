@@ -41,6 +41,13 @@ func (n *Node) Run(ctx context.Context) error {
 	parts.Go(func() {
 		n.disk.Run(inner, func(err error) { n.Log.Error("the disk's room is not known", "error", err) })
 	})
+	parts.Go(func() {
+		if err := n.probe.Run(inner); err != nil {
+			failed <- err
+		}
+	})
+	parts.Go(func() { n.watch.Run(inner) })
+	parts.Go(func() { n.compare(inner) })
 	parts.Go(func() { n.members.Run(inner) })
 	parts.Go(func() { n.custody.Run(inner) })
 	if n.port != nil {
@@ -82,6 +89,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	if err != nil {
+		n.cutOff()
 		return err // nothing more is written: a promise is broken
 	}
 	stopping, done := context.WithTimeout(context.Background(), stopTime)
@@ -121,6 +129,26 @@ func (n *Node) Run(ctx context.Context) error {
 	default:
 	}
 	return err
+}
+
+// cutOff closes what others reach the node by: a process with a thread that waits
+// for a disk which does not answer ends when that does, and until then its
+// connections would stay open.
+func (n *Node) cutOff() {
+	n.listener.Close()
+	n.server.Close()
+	if n.port == nil {
+		return
+	}
+	closed := make(chan struct{})
+	go func() {
+		n.port.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(time.Second):
+	}
 }
 
 // serve begins what needs the services.

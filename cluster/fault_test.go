@@ -75,7 +75,7 @@ func begin(found bool) Start {
 }
 
 func config(dir string, s *state.State) Config {
-	return Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}
+	return Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler), heartbeat: quick}
 }
 
 func ok(t *testing.T, err error) {

@@ -62,6 +62,9 @@ type Config struct {
 	// Replaced is told that the state is another node's now, with more in it
 	// than Applied was told; may be nil.
 	Replaced func()
+
+	// Other than the usual in tests; 0: the usual.
+	heartbeat, stall time.Duration
 }
 
 // Start says what a node without a log is.
@@ -125,6 +128,12 @@ func (n *Node) open(ctx context.Context, start Start) (*Node, error) {
 }
 
 func newNode(c Config, log store) *Node {
+	if c.heartbeat == 0 {
+		c.heartbeat = heartbeat
+	}
+	if c.stall == 0 {
+		c.stall = stallTime
+	}
 	n := &Node{config: c, store: log, fatal: make(chan error, 1), ended: make(chan struct{}), writes: newUnderWay()}
 	n.fsm = newFSM(c, n.stop, n.writes)
 	return n
@@ -146,7 +155,8 @@ func (n *Node) start(ctx context.Context, how Start) error {
 	}
 	c := raft.DefaultConfig()
 	c.LocalID, c.Logger = raft.ServerID(n.config.ID), log
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = heartbeat, election, heartbeat
+	c.HeartbeatTimeout, c.LeaderLeaseTimeout = n.config.heartbeat, n.config.heartbeat
+	c.ElectionTimeout = election
 	c.MaxAppendEntries, c.BatchApplyCh = maxBatch, true
 	c.NoSnapshotRestoreOnStart, c.NoLegacyTelemetry = true, true
 	c.SnapshotThreshold, c.SnapshotInterval, c.TrailingLogs = snapshotAfter, snapshotEvery, trailing

@@ -37,7 +37,9 @@ func start(ctx context.Context, dir string, found bool) (*member, error) {
 	if found {
 		how = cluster.Found
 	}
-	node, err := cluster.Open(ctx, cluster.Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}, how)
+	config := cluster.Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: "nod_a", State: s, Log: slog.New(slog.DiscardHandler)}
+	config.Quick()
+	node, err := cluster.Open(ctx, config, how)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

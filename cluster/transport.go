@@ -27,7 +27,7 @@ func (n *Node) transport(log *logger) raft.Transport {
 		return t
 	}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: streams{n.config.Port.Listener(peer.Raft), n.config.Port}, Logger: log, MaxPool: pooled,
+		Stream: streams{n.config.Port.Listener(peer.Raft), n.config.Port, n.config.stall}, Logger: log, MaxPool: pooled,
 		// One request at a time to a follower: with more, a follower whose disk
 		// stalled was cut off until the leader restarted (R2).
 		MaxRPCsInFlight: 1, Timeout: rpcTime,
@@ -37,7 +37,8 @@ func (n *Node) transport(log *logger) raft.Transport {
 // streams is the Raft plane of the port. An address of Raft's is a node's id.
 type streams struct {
 	net.Listener
-	port *peer.Port
+	port  *peer.Port
+	stall time.Duration
 }
 
 func (s streams) Accept() (net.Conn, error) {
@@ -45,7 +46,7 @@ func (s streams) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{Conn: c, accepted: true}, nil
+	return &stream{Conn: c, stall: s.stall, accepted: true}, nil
 }
 
 func (s streams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
@@ -55,13 +56,14 @@ func (s streams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 	if err != nil {
 		return nil, err
 	}
-	return &stream{Conn: c}, nil
+	return &stream{Conn: c, stall: s.stall}, nil
 }
 
 // stream ends where the other side stalls in the middle of a message: Raft's own
 // deadline for a snapshot is hours, and one who receives has none.
 type stream struct {
 	net.Conn
+	stall    time.Duration
 	accepted bool
 
 	mu    sync.Mutex
@@ -77,6 +79,8 @@ func (s *stream) SetDeadline(t time.Time) error {
 }
 
 // Read waits for the next message without a bound, where this side was called.
+// After a stall it fails at once: Raft reads on for the rest of a snapshot, and
+// does nothing else meanwhile.
 func (s *stream) Read(b []byte) (int, error) {
 	s.mu.Lock()
 	begun := s.begun
@@ -84,13 +88,16 @@ func (s *stream) Read(b []byte) (int, error) {
 	if s.accepted {
 		var until time.Time
 		if begun {
-			until = time.Now().Add(stallTime)
+			until = time.Now().Add(s.stall)
 		}
 		if err := s.Conn.SetReadDeadline(until); err != nil {
 			return 0, err
 		}
 	}
 	n, err := s.Conn.Read(b)
+	if err != nil && begun && s.accepted {
+		s.Conn.Close()
+	}
 	if n > 0 && !begun {
 		s.mu.Lock()
 		s.begun = true
@@ -102,7 +109,7 @@ func (s *stream) Read(b []byte) (int, error) {
 func (s *stream) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	s.begun = false
-	until := time.Now().Add(stallTime)
+	until := time.Now().Add(s.stall)
 	if !s.limit.IsZero() && s.limit.Before(until) {
 		until = s.limit
 	}

@@ -96,7 +96,7 @@ func shown(doc *openapi3.T, id string) bool {
 // Every example of a request is sent, in the order of the table.
 func TestExamples(t *testing.T) {
 	doc := appliancetest.Description(t)
-	n := appliancetest.Open(t)
+	n := appliancetest.Open(t, appliancetest.Port())
 	if day := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC); time.Now().Before(day) {
 		n.Clock.Advance(time.Until(day)) // the day of the examples
 	}
@@ -113,6 +113,10 @@ func TestExamples(t *testing.T) {
 					t.Fatalf("%s has no example", id)
 				}
 				for name, value := range change {
+					if in := "{" + name + "}"; strings.Contains(path, in) {
+						path = strings.ReplaceAll(path, in, value)
+						continue
+					}
 					example[name] = value
 				}
 				sent++
@@ -141,6 +145,10 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
+	send(admin, "inviteNode", nil).Want(t, 201)
+	send(admin, "transferLeadership", nil).Refused(t, "cluster-state") // it is alone
+	self := admin.Do(t, "GET", "/v1/cluster", nil).Want(t, 200).Text(t, "leader")
+	send(admin, "changeMember", map[string]string{"member": self}).Want(t, 200)
 	admin.Do(t, "POST", "/v1/seal/close", nil).Want(t, 200)
 	send(admin, "unseal", nil).Want(t, 200)
 	all := 0

@@ -119,8 +119,9 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, c *access.Caller, na
 	}
 	if !known || !local(route.Operation) {
 		// Who may call, as of now: another node may just have let somebody in, or
-		// shut somebody out.
-		if err := g.Sources.Node.Read(r.Context()); err != nil {
+		// shut somebody out. Who has closed the sending side of the connection, and
+		// so ends the request's context, still waits for the answer.
+		if err := g.Sources.Node.Read(context.WithoutCancel(r.Context())); err != nil {
 			return err
 		}
 	}

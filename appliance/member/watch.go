@@ -57,6 +57,56 @@ type Report struct {
 	Missing  int       `json:"missing"` // blobs that it still lacks; -1: not known yet
 	Clock    time.Time `json:"clock"`
 	Commands uint32    `json:"commands"`
+	Stalled  bool      `json:"disk_stalled"`
+	Marks    []Mark    `json:"marks,omitempty"` // of its state, for comparison
+}
+
+// Mark is what a node's state was after an entry.
+type Mark struct {
+	Index uint64 `json:"i"`
+	Hash  []byte `json:"h"`
+}
+
+// marksTold are enough for nodes that are some thousand entries apart.
+const marksTold = 16
+
+// Mark adds the newest marks of a state.
+func (r *Report) Mark(all []state.Mark) {
+	for _, m := range all[max(0, len(all)-marksTold):] {
+		r.Marks = append(r.Marks, Mark{m.Index, m.Hash[:]})
+	}
+}
+
+// Marked gives them back.
+func (r *Report) Marked() (all []state.Mark) {
+	for _, m := range r.Marks {
+		if len(m.Hash) == len(state.Mark{}.Hash) {
+			all = append(all, state.Mark{Index: m.Index, Hash: [32]byte(m.Hash)})
+		}
+	}
+	return all
+}
+
+// Told is what a member has said of itself last; false where it does not answer.
+func (s *Service) Told(node string) (Told, bool) {
+	w := s.watch.of(node)
+	return Told{w.report, w.at.Sub(w.report.Clock)}, w.missed < away && !w.at.IsZero()
+}
+
+// Told by a member.
+type Told struct {
+	Report
+	Behind time.Duration // its clock, by this node's
+}
+
+// Skew is the largest difference of a member's clock from this node's.
+func (s *Service) Skew() (most time.Duration) {
+	for _, node := range s.Directory.Others(s.Node) {
+		if t, ok := s.Told(node); ok {
+			most = max(most, t.Behind.Abs())
+		}
+	}
+	return most
 }
 
 func (s *Service) report() Report {
@@ -291,7 +341,7 @@ func (s *Service) least(own bool) string {
 	}
 	for _, node := range s.Directory.Others(s.Node) {
 		o := s.watch.of(node)
-		if o.missed > 0 || o.report.Sealed || o.report.Workers == 0 || s.draining(node) {
+		if o.missed > 0 || o.report.Sealed || o.report.Workers == 0 || o.report.Stalled || s.draining(node) {
 			continue
 		}
 		if l := float64(o.report.Waiting+o.report.Running) / float64(o.report.Workers); l < load {

@@ -24,7 +24,7 @@ import (
 // read 64 and of those that write 16 get their turn at a time; who waits longer
 // than 2 s for it gets 503. A full disk is 507.
 func (r *Replica) Handler() http.Handler {
-	reading, writing := make(chan struct{}, r.timing.readsAtTime), make(chan struct{}, r.timing.writersAtATime)
+	reading, writing := make(chan struct{}, r.limits.readers), make(chan struct{}, r.limits.writers)
 	m := http.NewServeMux()
 	m.Handle("GET /blobs/{name}", r.turn(reading, r.serve))
 	m.Handle("PUT /blobs/{name}", r.turn(writing, r.take))
@@ -35,21 +35,21 @@ func (r *Replica) Handler() http.Handler {
 // turn lets as many at a time do it as turns has room for.
 func (r *Replica) turn(turns chan struct{}, do func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		wait := time.NewTimer(r.timing.queue)
+		wait := time.NewTimer(r.limits.queue)
 		defer wait.Stop()
 		var err error
 		select {
 		case turns <- struct{}{}:
+			defer func() { <-turns }()
 			err = do(w, q)
-			<-turns
 		case <-wait.C:
 			err = errBusy
-		case <-q.Context().Done():
-			return
+		case <-q.Context().Done(): // never an answer by chance: 200 would say that nothing is here
+			err = q.Context().Err()
 		}
 		// For what is left of the body: the server reads that away before it answers,
 		// and the answer has its own deadline.
-		http.NewResponseController(w).SetReadDeadline(time.Time{})
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.limits.idle / 10))
 		if err == nil {
 			return
 		}
@@ -87,7 +87,7 @@ func status(err error) int {
 
 // deadline of the next write or read.
 func (r *Replica) deadline(w http.ResponseWriter, write bool) error {
-	c, at := http.NewResponseController(w), time.Now().Add(r.timing.idle)
+	c, at := http.NewResponseController(w), time.Now().Add(r.limits.idle)
 	var err error
 	if write {
 		err = c.SetWriteDeadline(at)
@@ -136,7 +136,7 @@ func (r *Replica) serve(w http.ResponseWriter, q *http.Request) error {
 
 func (r *Replica) take(w http.ResponseWriter, q *http.Request) error {
 	// The sender's own bound, and as much for a queue and a slow disk.
-	ctx, cancel := context.WithTimeout(q.Context(), 2*(r.timing.send+inTime(q.ContentLength)))
+	ctx, cancel := context.WithTimeout(q.Context(), 2*(r.limits.send+inTime(q.ContentLength)))
 	defer cancel()
 	if err := r.config.Blobs.Import(ctx, q.PathValue("name"), &upload{r, w, q.Body}, q.ContentLength); err != nil {
 		return err

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// maxIlls bounds what is remembered of blobs: 100,000 of them are 15 MB. Those
+// maxIlls bounds what is remembered of blobs: 100,000 of them are 20 MB. Those
 // beyond are healed all the same, and nobody is told.
 const maxIlls = 100_000
 

@@ -57,11 +57,11 @@ type node struct {
 const plenty = 1 << 40
 
 // build makes n nodes, A, B, C …, each with the others in this order.
-func build(t testing.TB, n int, change func(replica.Timing)) *cluster {
+func build(t testing.TB, n int, change func(replica.Limits)) *cluster {
 	return buildWith(t, n, 0, change)
 }
 
-func buildWith(t testing.TB, n int, rate int64, change func(replica.Timing)) *cluster {
+func buildWith(t testing.TB, n int, rate int64, change func(replica.Limits)) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
 	for i := range n {
@@ -94,7 +94,7 @@ func buildWith(t testing.TB, n int, rate int64, change func(replica.Timing)) *cl
 			},
 		})
 		if change != nil {
-			change(replica.Timings(m.Replica))
+			change(replica.LimitsOf(m.Replica))
 		}
 		m.serve(t, "")
 		t.Cleanup(func() { close(m.end) })

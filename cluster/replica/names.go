@@ -58,7 +58,7 @@ func writeNames(names []string) string {
 
 // have asks a node which of the blobs it has, at most maxNames of them.
 func (r *Replica) have(ctx context.Context, node string, names []string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timing.ask)
+	ctx, cancel := context.WithTimeout(ctx, r.limits.ask)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, "/blobs/have", strings.NewReader(writeNames(names)))
 	if err != nil {

@@ -49,4 +49,4 @@ func (n *nodes) order(all []string, d time.Duration) []string {
 	return slices.Concat(well, ill)
 }
 
-func (r *Replica) others() []string { return r.nodes.order(r.config.Peers.Others(), r.timing.shun) }
+func (r *Replica) others() []string { return r.nodes.order(r.config.Peers.Others(), r.limits.shun) }

@@ -23,7 +23,7 @@ func (r *Replica) pass(ctx context.Context) (looked time.Duration, err error) {
 		if err != nil {
 			return looked, err
 		}
-		more = len(names) == r.timing.missing
+		more = len(names) == r.limits.missing
 		for some := range slices.Chunk(names, maxNames) {
 			left, without, err := r.some(ctx, some)
 			if err != nil {
@@ -53,7 +53,7 @@ func (r *Replica) missing(ctx context.Context, skip int) (names []string, err er
 			return nil
 		}
 		r.ills.missed(name)
-		if all++; all > skip && len(names) < r.timing.missing {
+		if all++; all > skip && len(names) < r.limits.missing {
 			names = append(names, name)
 		}
 		return nil
@@ -66,6 +66,29 @@ func (r *Replica) missing(ctx context.Context, skip int) (names []string, err er
 	}
 	r.count(func(s *Stats) { s.Missing = all })
 	return names, nil
+}
+
+// want pulls a blob that the state names anew, and others that wait.
+func (r *Replica) want(ctx context.Context, name string) error {
+	var names []string
+	for more := true; more; {
+		if _, here, err := r.config.Blobs.Exists(name); err == nil && !here && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		if more = len(names) < maxNames; more {
+			select {
+			case name = <-r.wanted:
+			default:
+				more = false
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	r.count(func(s *Stats) { s.Missing += len(names) })
+	_, _, err := r.some(ctx, names)
+	return err
 }
 
 // some asks the others which of the names they have, and pulls those. It gives
@@ -111,7 +134,7 @@ func (r *Replica) some(ctx context.Context, names []string) (left, lacking int, 
 
 // one pulls a blob, the i-th, from the nodes that have it.
 func (r *Replica) one(ctx context.Context, name string, i int, holders []string, all answers) error {
-	well := slices.DeleteFunc(slices.Clone(holders), func(node string) bool { return r.nodes.shunned(node, r.timing.shun) })
+	well := slices.DeleteFunc(slices.Clone(holders), func(node string) bool { return r.nodes.shunned(node, r.limits.shun) })
 	if len(well) == 0 {
 		if len(holders) == 0 && all.answered == all.nodes {
 			r.absent(name)
@@ -139,7 +162,7 @@ func (r *Replica) one(ctx context.Context, name string, i int, holders []string,
 }
 
 func (r *Replica) absent(name string) {
-	if r.ills.absent(name, r.timing.pass) {
+	if r.ills.absent(name, r.limits.pass) {
 		r.tell(event{name: name})
 	}
 }
@@ -155,7 +178,7 @@ func (r *Replica) ask(ctx context.Context, names []string) (holders map[string][
 	good := make([]bool, len(nodes))
 	var parts sync.WaitGroup
 	for i, node := range nodes {
-		if r.nodes.shunned(node, r.timing.shun) {
+		if r.nodes.shunned(node, r.limits.shun) {
 			continue
 		}
 		parts.Go(func() {

@@ -128,7 +128,7 @@ func span(size int64) time.Duration {
 func (r *Replica) fetch(ctx context.Context, f *flight, node, name string) (int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	idle := time.AfterFunc(r.timing.idle, func() { cancel(errIdle) })
+	idle := time.AfterFunc(r.limits.idle, func() { cancel(errIdle) })
 	defer idle.Stop()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "/blobs/"+name, nil)
 	if err != nil {
@@ -151,7 +151,7 @@ func (r *Replica) fetch(ctx context.Context, f *flight, node, name string) (int6
 	idle.Stop() // until the body is read
 	slow := time.AfterFunc(span(a.ContentLength), func() { cancel(errSlow) })
 	defer slow.Stop()
-	body := &incoming{ctx: ctx, from: a.Body, timer: idle, idle: r.timing.idle, rate: r.rate, flight: f}
+	body := &incoming{ctx: ctx, from: a.Body, timer: idle, idle: r.limits.idle, rate: r.rate, flight: f}
 	if err := r.config.Blobs.Import(ctx, name, body, a.ContentLength); err != nil {
 		return 0, because(ctx, err)
 	}

@@ -96,7 +96,7 @@ func TestGivingUp(t *testing.T) {
 	one := open(ctx1)
 	<-begun
 	two := open(ctx2)
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond) // until it has joined
 	leave1()
 	if err := <-one; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
@@ -197,7 +197,7 @@ func TestFetchTriesTheNext(t *testing.T) {
 	for what, f := range serving {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			c := build(t, 3, func(t replica.Timing) { *t.Idle = time.Second })
+			c := build(t, 3, func(t replica.Limits) { *t.Idle = time.Second })
 			a, b, third := c.nodes[0], c.nodes[1], c.nodes[2]
 			plain := random(300 << 10)
 			name := keep(t, plain, b, third)
@@ -228,7 +228,7 @@ func TestFetchFromNobody(t *testing.T) {
 	for what, f := range serving {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			c := build(t, 2, func(t replica.Timing) { *t.Idle = time.Second })
+			c := build(t, 2, func(t replica.Limits) { *t.Idle = time.Second })
 			a, b := c.nodes[0], c.nodes[1]
 			name := keep(t, random(300<<10), b)
 			stored, err := os.ReadFile(b.file(name))
@@ -390,10 +390,10 @@ func TestFetchOntoASlowDisk(t *testing.T) {
 	t.Parallel()
 	c := build(t, 2, nil)
 	a, b := c.nodes[0], c.nodes[1]
-	*replica.Timings(a.Replica).Idle = 500 * time.Millisecond
+	*replica.LimitsOf(a.Replica).Idle = time.Second
 	plain := random(17 << 20) // after 16 MiB the store looks at the disk again
 	name := keep(t, plain, b)
-	a.slow.Store(int64(time.Second))
+	a.slow.Store(int64(1300 * time.Millisecond))
 	if got, err := a.read(name); err != nil || !bytes.Equal(got, plain) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}

@@ -45,7 +45,7 @@ func inTime(size int64) time.Duration {
 // send has one of the nodes take the blob. Where one fails or keeps it waiting
 // the next is tried as well; the first that has it ends the others' transfers.
 func (r *Replica) send(ctx context.Context, ref blob.Ref, to []string) error {
-	bound, patience := r.timing.send+inTime(ref.Stored), r.timing.hedge+inTime(ref.Stored)
+	bound, patience := r.limits.send+inTime(ref.Stored), r.limits.hedge+inTime(ref.Stored)
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	type result struct {

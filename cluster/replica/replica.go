@@ -48,55 +48,54 @@ const (
 	// Ours: a quarter of a link of 1 Gbit/s, the rest being for the service; 1 TB
 	// takes nine hours.
 	defaultRate = 32 << 20
-	// Ours: two pulls at this rate still take a buffer of 64 KiB many times in
-	// the time after which the other side ends a stream that stands still.
+	// Ours: two pulls at this rate still take a piece each many times in the time
+	// after which the other side ends a stream that stands still.
 	leastRate = 1 << 20
-	// Ours: 1 TB in three days, at a few percent of what a disk reads.
-	scrubRate = 4 << 20
 	burst     = 256 << 10 // bytes that a rate may be ahead
 	piece     = 64 << 10  // bytes of one read or write
 	pulls     = 2         // of healing at a time: one writes while one waits
-	// Ours: more fsyncs at a time do not make a disk faster.
-	writers = 16
-	readers = 64 // two nodes that heal, and those who wait for a picture
 )
 
-// timing is what tests change.
-type timing struct {
+// limits are what tests change.
+type limits struct {
 	idle  time.Duration // a stream without a byte ends
-	send  time.Duration // for a second copy, and more for a large one (bound)
+	send  time.Duration // for a second copy, and more for a large one (inTime)
 	hedge time.Duration // the next node is tried as well
 	ask   time.Duration // for a list of names
 	shun  time.Duration // a node that failed is tried last
 	queue time.Duration // a request waits for its turn in the handler
 
-	pass, gap                   time.Duration // between passes: usually, at least
-	scrubFirst, scrubEvery      time.Duration // after the start; from start to start
-	missing                     int           // names of one listing
-	scrubRate                   int
-	writersAtATime, readsAtTime int
+	pass, gap              time.Duration // between passes: usually, at least
+	scrubFirst, scrubEvery time.Duration // after the start; from start to start
+
+	missing          int // names of one listing
+	scrubRate        int // bytes a second
+	readers, writers int // requests at a time
 }
 
-// All ours, in the order above. The promise is an answer within 5 s (design:
+// usual limits, all of them ours. The promise is an answer within 5 s (design:
 // cluster), so that is what a second copy may take.
-func usual() timing {
-	return timing{
+func usual() limits {
+	return limits{
 		idle: 10 * time.Second, send: 5 * time.Second, hedge: time.Second, ask: 5 * time.Second,
 		shun: 30 * time.Second, queue: 2 * time.Second,
 		pass: time.Minute, gap: time.Second, scrubFirst: 10 * time.Minute, scrubEvery: 24 * time.Hour,
 		missing:   100_000, // 10 MB of names
-		scrubRate: scrubRate, writersAtATime: writers, readsAtTime: readers,
+		scrubRate: 4 << 20, // 1 TB in three days, at a few percent of what a disk reads
+		readers:   64,      // two nodes that heal, and those who wait for a picture
+		writers:   16,      // more fsyncs at a time do not make a disk faster
 	}
 }
 
 // Replica is one node's part. Its methods may be called at once.
 type Replica struct {
 	config Config
-	timing timing
+	limits limits
 	rate   *rate.Limiter
 	nodes  nodes
 	ills   ills
 	wake   chan struct{}
+	wanted chan string
 	events chan event
 
 	mu      sync.Mutex
@@ -127,9 +126,10 @@ func New(c Config) *Replica {
 	}
 	return &Replica{
 		config:  c,
-		timing:  usual(),
+		limits:  usual(),
 		rate:    rate.NewLimiter(rate.Limit(max(c.Rate, leastRate)), burst),
 		wake:    make(chan struct{}, 1),
+		wanted:  make(chan string, maxWanted),
 		events:  make(chan event, maxEvents),
 		flights: map[string]*flight{},
 	}

@@ -9,8 +9,10 @@ import (
 	"gatehouse/store/blob"
 )
 
-// maxEvents wait for Run to tell them; those beyond are logged alone.
-const maxEvents = 10_000
+const (
+	maxEvents = 10_000 // wait for Run to tell them; those beyond are logged alone
+	maxWanted = 10_000 // names wait to be pulled; those beyond are found by the next pass
+)
 
 type event struct {
 	repaired bool // else lost
@@ -37,9 +39,18 @@ func (r *Replica) Run(ctx context.Context) {
 	parts.Wait()
 }
 
-// Wake has Run look for missing blobs now: the state names a new one, or a node
-// is back.
-func (r *Replica) Wake() {
+// Wake has Run pull blobs that the state names since now. Without names it has
+// Run look through all of them: a node is back.
+func (r *Replica) Wake(names ...string) {
+	for _, name := range names {
+		select {
+		case r.wanted <- name:
+		default:
+		}
+	}
+	if len(names) > 0 {
+		return
+	}
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -72,23 +83,46 @@ func (r *Replica) heals(ctx context.Context) {
 		case err != nil:
 			r.config.Log.Warn("not all missing blobs could be looked for", "error", err)
 		}
-		// Looking at all names takes at most half of the time when poked, a tenth
-		// when not.
-		if !sleep(ctx, max(r.timing.gap, looked)) {
+		// Looking at all names takes at most half of the time when woken, a
+		// twentieth when not.
+		soon := time.NewTimer(max(r.limits.gap, looked))
+		late := time.NewTimer(max(r.limits.gap, r.limits.pass-time.Since(begun), 19*looked))
+		if err := r.rest(ctx, soon.C, late.C); errors.Is(err, blob.ErrSync) {
+			r.stop(err)
 			return
 		}
-		rest := time.NewTimer(max(r.timing.pass-time.Since(begun), 8*looked))
+		soon.Stop()
+		late.Stop()
+	}
+}
+
+// rest until the next pass: late, or once woken, but not before soon. Meanwhile
+// what is wanted is pulled.
+func (r *Replica) rest(ctx context.Context, soon, late <-chan time.Time) error {
+	var wake <-chan struct{}
+	for {
 		select {
 		case <-ctx.Done():
-		case <-r.wake:
-		case <-rest.C:
+			return nil
+		case <-soon:
+			wake = r.wake
+		case <-wake:
+			return nil
+		case <-late:
+			return nil
+		case name := <-r.wanted:
+			if err := r.want(ctx, name); err != nil && ctx.Err() == nil {
+				if errors.Is(err, blob.ErrSync) {
+					return err
+				}
+				r.config.Log.Warn("not all new blobs could be pulled", "error", err)
+			}
 		}
-		rest.Stop()
 	}
 }
 
 func (r *Replica) scrubs(ctx context.Context) {
-	for wait := r.timing.scrubFirst; sleep(ctx, wait); {
+	for wait := r.limits.scrubFirst; sleep(ctx, wait); {
 		begun := time.Now()
 		err := r.scrub(ctx)
 		switch {
@@ -100,7 +134,7 @@ func (r *Replica) scrubs(ctx context.Context) {
 		case err != nil:
 			r.config.Log.Warn("not all blobs could be hashed again", "error", err)
 		}
-		wait = max(0, r.timing.scrubEvery-time.Since(begun))
+		wait = max(0, r.limits.scrubEvery-time.Since(begun))
 	}
 }
 

@@ -18,7 +18,7 @@ func (r *Replica) scrub(ctx context.Context) error {
 	var start [32]byte
 	rand.Read(start[:])
 	from := hex.EncodeToString(start[:])
-	limit := rate.NewLimiter(rate.Limit(r.timing.scrubRate), burst)
+	limit := rate.NewLimiter(rate.Limit(r.limits.scrubRate), burst)
 	for _, above := range []bool{true, false} {
 		err := r.config.Blobs.Walk(ctx, func(name string, stored int64) error {
 			if (name >= from) != above {

@@ -9,7 +9,7 @@ import (
 	"gatehouse/cluster/replica"
 )
 
-func scrubbing(t replica.Timing) {
+func scrubbing(t replica.Limits) {
 	quick(t)
 	*t.ScrubFirst, *t.ScrubEvery = 0, 100*time.Millisecond
 	*t.ScrubRate = 1 << 30
@@ -56,7 +56,7 @@ func TestScrub(t *testing.T) {
 
 func TestScrubKeepsItsRate(t *testing.T) {
 	t.Parallel()
-	c := build(t, 1, func(t replica.Timing) { scrubbing(t); *t.ScrubRate, *t.ScrubEvery = 1<<20, time.Hour })
+	c := build(t, 1, func(t replica.Limits) { scrubbing(t); *t.ScrubRate, *t.ScrubEvery = 1<<20, time.Hour })
 	a := c.nodes[0]
 	for range 4 {
 		c.name(keep(t, random(400<<10), a))

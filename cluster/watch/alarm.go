@@ -1,25 +1,31 @@
 package watch
 
+import "time"
+
+// MaxSkew between the clocks of two nodes, above which whoever sees it raises
+// Skewed (design; R17).
+const MaxSkew = 2 * time.Second
+
 // Kind of alarm. Metrics, logs and the audit log know it by this name: it does
 // not change.
 type Kind string
 
 // Kinds of alarm. Dog raises and ends those up to Kept; the others are for
-// whoever calls Compare and Ballast.
+// whoever asks the other nodes' clocks, and Compare.
 const (
 	Stalled   Kind = "disk_stalled"
 	Full      Kind = "disk_full"
 	Late      Kind = "clock_behind"
 	Unlisted  Kind = "snapshots_unreadable"
 	Kept      Kind = "leader_kept"
-	Thin      Kind = "ballast_gone"
+	Skewed    Kind = "clock_skewed"
 	Differs   Kind = "state_differs"
 	Undecided Kind = "state_undecided"
 )
 
 // Kinds there are.
 func Kinds() []Kind {
-	return []Kind{Stalled, Full, Late, Unlisted, Kept, Thin, Differs, Undecided}
+	return []Kind{Stalled, Full, Late, Unlisted, Kept, Skewed, Differs, Undecided}
 }
 
 // Alarm was raised, or has ended.
@@ -42,8 +48,8 @@ func (k Kind) Wrong() string {
 		return "The folder of Raft's snapshots on this node cannot be read. A node that lags could not be helped from here, so another node leads where one can."
 	case Kept:
 		return "This node should not lead, for another alarm's reason, and no other node could take over. The cluster goes on, but must not lose more."
-	case Thin:
-		return "The disk of this node is so full that the reserve kept for emergencies was given up. When what is left is used the node stops with exit code 10."
+	case Skewed:
+		return "The clocks of two nodes differ by more than two seconds. Nothing is wrong yet; at a minute a node may not lead, and certificates may be refused."
 	case Differs:
 		return "The data of one node is not that of the others. If it is this node it takes no more part and stops with exit code 12; the others go on."
 	case Undecided:
@@ -65,8 +71,8 @@ func (k Kind) Next() string {
 		return "Look at raft/snapshots in the data directory: its owner and mode, and the kernel's log for errors of the disk. With a damaged disk replace the node: 'gatehouse cluster replace NODE'."
 	case Kept:
 		return "See which nodes answer ('gatehouse cluster status') and bring back those that do not. Then see to the other alarm."
-	case Thin:
-		return "Make room at once: enlarge the disk, or move away what is not the node's. The reserve is set aside again by itself. Delete nothing in the data directory by hand."
+	case Skewed:
+		return "Look at the time service (chronyc tracking, timedatectl) of both nodes and correct the one that is wrong."
 	case Differs:
 		return "Call the vendor and keep the node's data directory as it is. Do not start a node that has stopped with exit code 12: replace it with 'gatehouse cluster replace NODE'."
 	case Undecided:

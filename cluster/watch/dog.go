@@ -9,15 +9,13 @@ package watch
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
 const (
 	lookEvery = time.Second
-	listEvery = 10 * time.Second // the snapshots: a folder is read
+	listEvery = 10 // looks: the snapshots' folder is read
 	// handEvery bounds hand-overs whose cause stays: two nodes with the same ill
 	// must not pass leadership to and fro.
 	handEvery = time.Minute
@@ -62,7 +60,7 @@ type Config struct {
 
 // Dog watches one node. Safe for concurrent use.
 type Dog struct {
-	Config
+	config Config
 	alarms alarms
 }
 
@@ -71,12 +69,12 @@ func New(c Config) *Dog {
 	if c.Stall <= 0 {
 		c.Stall = DefaultStall
 	}
-	return &Dog{Config: c, alarms: newAlarms()}
+	return &Dog{config: c, alarms: newAlarms()}
 }
 
 // Run watches until ctx ends. What waits for a disk then is left behind.
 func (d *Dog) Run(ctx context.Context) {
-	go d.alarms.tell(ctx, d.Tell)
+	go d.alarms.tell(ctx, d.config.Tell)
 	go d.ills(ctx)
 	d.stalls(ctx)
 }
@@ -91,36 +89,34 @@ func (d *Dog) Set(k Kind, on bool, detail string) { d.alarms.set(k, on, detail) 
 // ill is why a node should not lead.
 type ill struct {
 	kind  Kind
-	every time.Duration
+	every int // looks
 	look  func() (detail string, ails bool)
-
-	next time.Time
-	ails bool
+	ails  bool
 }
 
 // ills are looked for one after the other, apart from the stalls: a look may
 // hang on a disk that does.
 func (d *Dog) ills(ctx context.Context) {
 	all := []*ill{
-		{kind: Full, every: lookEvery, look: func() (string, bool) { return "", d.Full() }},
-		{kind: Late, every: lookEvery, look: func() (string, bool) {
-			behind := d.Behind()
+		{kind: Full, every: 1, look: func() (string, bool) { return "", d.config.Full() }},
+		{kind: Late, every: 1, look: func() (string, bool) {
+			behind := d.config.Behind()
 			return fmt.Sprintf("%v behind", behind.Round(time.Second)), behind > maxBehind
 		}},
 		{kind: Unlisted, every: listEvery, look: func() (string, bool) {
-			err := d.Snapshots()
+			err := d.config.Snapshots()
 			return fmt.Sprint(err), err != nil
 		}},
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for handed := time.Now().Add(-handEvery); ; {
+	handed := time.Now().Add(-handEvery)
+	for n := 0; ; n++ {
 		var why *ill
 		for _, i := range all {
-			if now := time.Now(); !now.Before(i.next) {
+			if n%i.every == 0 {
 				var detail string
 				detail, i.ails = i.look()
-				i.next = now.Add(i.every)
 				d.Set(i.kind, i.ails, detail)
 			}
 			if i.ails && why == nil {
@@ -128,12 +124,12 @@ func (d *Dog) ills(ctx context.Context) {
 			}
 		}
 		switch {
-		case why == nil || !d.Leading():
+		case why == nil || !d.config.Leading() || d.config.Voters() < 2:
 			d.Set(Kept, false, "")
 		case time.Since(handed) >= handEvery:
 			handed = time.Now()
 			err := d.hand(ctx)
-			d.Set(Kept, err != nil && ctx.Err() == nil, fmt.Sprintf("%s: %v", why.kind, err))
+			d.Set(Kept, err != nil && d.config.Leading() && ctx.Err() == nil, fmt.Sprintf("%s: %v", why.kind, err))
 		}
 		select {
 		case <-ctx.Done():
@@ -143,11 +139,9 @@ func (d *Dog) ills(ctx context.Context) {
 	}
 }
 
-var errNoHeir = errors.New("no other node answers and is well")
-
 // hand leadership to a node that is well.
 func (d *Dog) hand(ctx context.Context) error {
-	heir := d.Heir()
+	heir := d.config.Heir()
 	if heir == "" {
 		return errNoHeir
 	}
@@ -159,7 +153,7 @@ func (d *Dog) transfer(ctx context.Context, to string) error {
 	ctx, cancel := context.WithTimeout(ctx, handTime)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- d.Transfer(ctx, to) }()
+	go func() { done <- d.config.Transfer(ctx, to) }()
 	select {
 	case err := <-done:
 		return err

@@ -47,30 +47,30 @@ func (d *Dog) stalls(ctx context.Context) {
 		}
 		// A process that was stopped for a minute finds a write that took one: only
 		// what it has watched counts.
-		stalled, now := d.Stalled(), time.Now()
+		stalled, now := d.config.Stalled(), time.Now()
 		seen = min(stalled, seen+min(now.Sub(last), 2*stallEvery))
 		last = now
-		d.Set(Stalled, seen >= d.Stall, fmt.Sprintf("a write takes %v", seen.Round(time.Millisecond)))
-		if seen < d.Stall || d.Voters() < 2 {
+		d.Set(Stalled, seen >= d.config.Stall, fmt.Sprintf("a write takes %v", seen.Round(time.Millisecond)))
+		if seen < d.config.Stall || d.config.Voters() < 2 {
 			continue
 		}
-		late := seen >= patience*d.Stall
+		late := seen >= patience*d.config.Stall
 		switch {
-		case !d.Leading():
+		case !d.config.Leading():
 			if !late {
 				continue
 			}
-		case !late && d.Others() == 0:
+		case !late && d.config.Others() == 0:
 			continue
 		default:
-			err := d.transfer(ctx, d.Heir())
-			if !d.Leading() || d.Stalled() < d.Stall || ctx.Err() != nil {
+			err := d.transfer(ctx, d.config.Heir())
+			if !d.config.Leading() || d.config.Stalled() < d.config.Stall || ctx.Err() != nil {
 				continue
 			}
-			d.Fatal(fmt.Errorf("%w: for %v, and no other node takes over: %v", ErrStalled, seen.Round(time.Millisecond), err))
+			d.config.Fatal(fmt.Errorf("%w: for %v, and no other node takes over: %v", ErrStalled, seen.Round(time.Millisecond), err))
 			return
 		}
-		d.Fatal(fmt.Errorf("%w: for %v", ErrStalled, seen.Round(time.Millisecond)))
+		d.config.Fatal(fmt.Errorf("%w: for %v", ErrStalled, seen.Round(time.Millisecond)))
 		return
 	}
 }

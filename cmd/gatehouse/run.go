@@ -76,6 +76,7 @@ Example:
 			fs.StringVar(&r.config.PeerListen, "peer-listen", "", "wait for them at this `ADDRESS` (default: that of --peer)")
 			fs.StringVar(&r.config.Name, "node-name", "", "`NAME` of the node for people, as server-1 (default: as before)")
 			fs.IntVar(&r.config.Queue, "queue", 0, "let at most `N` verifications wait (default 0: 32 for each worker)")
+			fs.DurationVar(&r.config.Stall, "stall", 0, "give up leadership, or end with code 11, where the disk does not end a write within this `TIME` (default 4s)")
 			fs.Uint64Var(&r.reserve, "reserve", 1024, "refuse new evidence below this many `MiB` of free disk")
 			fs.Func("forward", "forward the audit logs to this `ADDRESS`; may be repeated", func(s string) error {
 				r.config.Forward = append(r.config.Forward, s)
@@ -133,6 +134,9 @@ type started struct {
 func (r *running) run(ctx context.Context, c *call, args []string) error {
 	if r.config.Data == "" || len(args) > 0 {
 		return fmt.Errorf("%w: it needs --data DIR", errUsage)
+	}
+	if r.config.Stall < 0 || r.config.Stall > 0 && r.config.Stall < time.Second {
+		return fmt.Errorf("%w: --stall is from 1s", errUsage)
 	}
 	if r.config.Queue < 0 || r.reserve == 0 {
 		return fmt.Errorf("%w: --queue is a number from 0, --reserve from 1", errUsage)

@@ -2054,6 +2054,7 @@ type Answer struct {
 	Seq           uint64                 `protobuf:"varint,6,opt,name=seq,proto3" json:"seq,omitempty"`
 	Blobs         []string               `protobuf:"bytes,7,rep,name=blobs,proto3" json:"blobs,omitempty"`       // that no row names any more
 	Sessions      []string               `protobuf:"bytes,8,rep,name=sessions,proto3" json:"sessions,omitempty"` // that changed, where it is not the command's own
+	Named         []string               `protobuf:"bytes,9,rep,name=named,proto3" json:"named,omitempty"`       // blobs that a row names now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2140,6 +2141,13 @@ func (x *Answer) GetBlobs() []string {
 func (x *Answer) GetSessions() []string {
 	if x != nil {
 		return x.Sessions
+	}
+	return nil
+}
+
+func (x *Answer) GetNamed() []string {
+	if x != nil {
+		return x.Named
 	}
 	return nil
 }
@@ -3754,7 +3762,7 @@ const file_command_proto_rawDesc = "" +
 	"\bReassign\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\tR\x04node\"\xd1\x01\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\"\xe7\x01\n" +
 	"\x06Answer\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
 	"\arefusal\x18\x02 \x01(\tR\arefusal\x12\x0e\n" +
@@ -3763,7 +3771,8 @@ const file_command_proto_rawDesc = "" +
 	"\x03log\x18\x05 \x01(\tR\x03log\x12\x10\n" +
 	"\x03seq\x18\x06 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05blobs\x18\a \x03(\tR\x05blobs\x12\x1a\n" +
-	"\bsessions\x18\b \x03(\tR\bsessions\"]\n" +
+	"\bsessions\x18\b \x03(\tR\bsessions\x12\x14\n" +
+	"\x05named\x18\t \x03(\tR\x05named\"]\n" +
 	"\x06Tenant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +

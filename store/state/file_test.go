@@ -48,12 +48,20 @@ func rows(t testing.TB, w *world) map[string]string {
 // copied is a file of the state, and what it was copied from.
 func copied(t testing.TB, s *state.State) (path string, c *state.Copy) {
 	t.Helper()
-	c, err := s.Copy()
-	must(t, err)
+	c = taken(t, s)
 	path = filepath.Join(t.TempDir(), "copy.db")
 	write(t, path, c)
 	must(t, c.Close())
 	return path, c
+}
+
+// taken copy; what ends the test early must close it, as the state's end waits.
+func taken(t testing.TB, s *state.State) *state.Copy {
+	t.Helper()
+	c, err := s.Copy()
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 // write a copy's file; it stays open.

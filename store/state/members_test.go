@@ -183,17 +183,22 @@ func TestWhatTheClusterKnowsOfItself(t *testing.T) {
 
 // What a member says of when it joined, and for whom, is not believed.
 func TestAJoinSaysOnlyWhatItMay(t *testing.T) {
-	w := clustered(t)
-	w.ok(w.invite("inv", time.Hour, ""))
-	m := member("nod_c")
-	m.JoinedNs, m.Replaces = 5, "nod_a"
-	c := w.join("inv", m)
-	w.ok(c)
-	w.view(func(v *state.View) {
-		if m, err := v.Member("nod_c"); err != nil || m.JoinedNs != c.ProposedAtNs || m.Replaces != "" {
-			t.Errorf("%v, %v", m, err)
+	w := foundedAt(t, 2)
+	for _, m := range []*command.Member{member("nod_a"), member("nod_b")} {
+		invitation := ""
+		if m.Id == "nod_b" {
+			invitation = "inv"
+			w.ok(w.invite(invitation, time.Hour, ""))
 		}
-	})
+		m.JoinedNs, m.Replaces = 5, "nod_x"
+		c := w.join(invitation, m)
+		w.ok(c)
+		w.view(func(v *state.View) {
+			if m, err := v.Member(m.Id); err != nil || m.JoinedNs != c.ProposedAtNs || m.Replaces != "" {
+				t.Errorf("%v, %v", m, err)
+			}
+		})
+	}
 }
 
 func TestAnInvitationIsUsedOnceAndEnds(t *testing.T) {

@@ -151,6 +151,7 @@ func (a *apply) addEvidence(p *command.AddEvidence) error {
 		s.Evidence = append(s.Evidence, e)
 	}
 	a.put(blobs, key(e.Blob), key(a.Tenant, s.Id))
+	a.answer.Named = append(a.answer.Named, e.Blob)
 	s.State = Collect
 	a.answer.Id = e.Id
 	return a.save(s)

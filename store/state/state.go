@@ -58,6 +58,7 @@ type State struct {
 	db       *bolt.DB
 	segments *segment.Store // sealed leaves of the audit logs
 	marks    atomic.Pointer[[]Mark]
+	latest   atomic.Pointer[Mark] // the last entry that was applied
 
 	mu      sync.Mutex
 	open    *bolt.Tx // the open write transaction, nil between commits
@@ -181,6 +182,7 @@ func (s *State) load() error {
 		}
 		s.index, s.term = binary.BigEndian.Uint64(a), binary.BigEndian.Uint64(a[8:])
 		copy(s.hash[:], a[16:])
+		s.latest.Store(&Mark{s.index, s.hash})
 		return nil
 	})
 }
@@ -251,10 +253,10 @@ func (s *State) applied() []byte {
 
 // Applied gives the index of the last entry that the state holds, and the
 // write-set chain there: equal on every node at the same index.
+// It does not wait for the state, so that a disk that hangs does not hold it up.
 func (s *State) Applied() (index uint64, hash [32]byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.index, s.hash
+	m := s.latest.Load()
+	return m.Index, m.Hash
 }
 
 // Path of the file.
@@ -359,6 +361,7 @@ func (s *State) one(e Entry) (*command.Answer, error) {
 	}
 	before := s.index
 	s.index, s.term, s.hash = e.Index, e.Term, hash
+	s.latest.Store(&Mark{e.Index, hash})
 	s.mark(before)
 	return a.answer, nil
 }
