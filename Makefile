@@ -88,9 +88,11 @@ bench-cluster: assets
 cluster: gatehouse
 	go run ./cmd/chaos cluster
 
-# Kills the node at random moments, hundreds of times.
+# Kills the node at random moments, hundreds of times; then three nodes, each on a
+# small machine of its own that is broken again and again (this needs root).
 chaos: gatehouse
 	go run ./cmd/chaos --kills 200
+	go run ./cmd/chaos three --doc docs/reliability.md
 
 clean:
 	rm -rf build gatehouse

@@ -181,7 +181,7 @@ func (c *trio) erasure(t *testing.T) {
 		before := c.held(t)
 		id := op.Filled(t)
 		op.Do(t, "POST", "/v1/sessions/"+id+"/submit", nil).Want(t, 202)
-		a := op.Do(t, "GET", "/v1/sessions/"+id+"?wait=60s", nil).Want(t, 200)
+		a := op.Do(t, "GET", "/v1/sessions/"+id+"?wait=30s", nil).Want(t, 200)
 		if got := a.Text(t, "state"); got != "approved" {
 			t.Fatalf("%s", a.Body)
 		}
@@ -254,7 +254,8 @@ func drain(t *testing.T, through, of *appliancetest.Node, draining bool) {
 // submitted.
 func (c *trio) draining(t *testing.T) {
 	of := c.Nodes[1]
-	ops := c.operators(t)
+	home := c.Nodes[0].Tenant(t)
+	ops := c.at(home.Key(t, access.Operator))
 	drain(t, c.Nodes[0], of, true)
 	time.Sleep(200 * time.Millisecond) // it is told beside the answer
 	var all []string
@@ -265,10 +266,10 @@ func (c *trio) draining(t *testing.T) {
 		all = append(all, id)
 	}
 	for _, id := range all {
-		if a := ops[0].Do(t, "GET", "/v1/sessions/"+id+"?wait=60s", nil).Want(t, 200); a.Text(t, "state") != "approved" {
+		if a := ops[0].Do(t, "GET", "/v1/sessions/"+id+"?wait=30s", nil).Want(t, 200); a.Text(t, "state") != "approved" {
 			t.Errorf("%s", a.Body)
 		}
-		if got := row(t, c.Nodes[0], c.Nodes[0].Home.ID, id).Node; got == of.ID(t) {
+		if got := row(t, c.Nodes[0], home.ID, id).Node; got == of.ID(t) {
 			t.Errorf("%s was the job of a node that drains", id)
 		}
 	}
@@ -280,7 +281,7 @@ func (c *trio) settled(t *testing.T, op *appliancetest.Client, home *appliancete
 	t.Helper()
 	end := time.Now().Add(within)
 	for _, id := range all {
-		a := op.Do(t, "GET", fmt.Sprintf("/v1/sessions/%s?wait=%ds", id, max(1, int(time.Until(end).Seconds()))), nil).Want(t, 200)
+		a := op.Do(t, "GET", fmt.Sprintf("/v1/sessions/%s?wait=%ds", id, min(30, max(1, int(time.Until(end).Seconds())))), nil).Want(t, 200)
 		if a.Text(t, "state") != "approved" {
 			t.Errorf("not decided in %v: %s", within, a.Body)
 		}
@@ -298,16 +299,25 @@ func (c *trio) settled(t *testing.T, op *appliancetest.Client, home *appliancete
 	}
 }
 
-// jobs of a node that no worker has in hand.
+// waitingAt gives a node jobs that no worker takes in hand.
 func (c *trio) waitingAt(t *testing.T, op *appliancetest.Client, home *appliancetest.Tenant, through, at *appliancetest.Node) (all []string) {
 	t.Helper()
 	at.Inside().Jobs().Pause()
 	for range 3 {
-		id := op.FilledOf(t, "customer 1")
-		give(t, op, home, through, at, id)
-		all = append(all, id)
+		all = append(all, assigned(t, op, home, through, at, "customer 1"))
 	}
 	return all
+}
+
+// warnings of a node's log.
+func warnings(n *appliancetest.Node) string {
+	var all []string
+	for line := range strings.SplitSeq(n.Log(), "\n") {
+		if strings.Contains(line, `"WARN"`) || strings.Contains(line, `"ERROR"`) {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // stops: a node that stops in order gives away what waits; nobody dies of it.
@@ -315,13 +325,16 @@ func (c *trio) stops(t *testing.T) {
 	leader := c.Leader(t)
 	at := c.other(leader)
 	through := c.other(leader, at)
-	home := through.Home
+	home := through.Tenant(t)
 	op := home.Key(t, access.Operator)
-	all := c.waitingAt(t, op, home, through, at)
+	inHand := assigned(t, op, home, through, at, "customer 1")
+	jobs := at.Inside().Jobs()
+	appliancetest.Eventually(t, 10*time.Second, func() bool { return jobs.Stats().Running == 1 }, func() string { return "a job is in hand" })
+	all := append(c.waitingAt(t, op, home, through, at), inHand)
 	c.Stop(t, at)
 	for _, id := range all {
 		if r := row(t, leader, home.ID, id); r.Node == at.ID(t) || r.Deaths != 0 {
-			t.Errorf("after the stop: the job of %s, %d deaths", r.Node, r.Deaths)
+			t.Errorf("after the stop: the job of %s, %d deaths\n%s", r.Node, r.Deaths, warnings(at))
 		}
 	}
 	c.settled(t, op, home, 20*time.Second, all)
@@ -333,7 +346,7 @@ func (c *trio) stops(t *testing.T) {
 func (c *trio) cutOff(t *testing.T) {
 	lost := c.Leader(t)
 	through := c.other(lost)
-	home := through.Home
+	home := through.Tenant(t)
 	op := home.Key(t, access.Operator)
 	all := c.waitingAt(t, op, home, through, lost)
 	if err := lost.Inside().CutOff(); err != nil {
@@ -365,7 +378,7 @@ func (c *trio) alone(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	n.Nobody().Do(t, "GET", "/livez", nil).Want(t, 200)
-	if a := n.Nobody().Do(t, "GET", "/readyz", nil); a.Status != 503 {
+	if a := n.Home.Admin.Do(t, "GET", "/readyz", nil); a.Status != 503 {
 		t.Errorf("ready without a majority: %d %s", a.Status, a.Body)
 	}
 	n.Home.Admin.Do(t, "GET", "/v1/status", nil).Want(t, 200)

@@ -31,7 +31,9 @@ const (
 func (n *Node) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	var parts sync.WaitGroup
+	work, rest := context.WithCancel(inner)
+	defer rest()
+	var parts, workers sync.WaitGroup
 	failed := make(chan error, 8)
 	parts.Go(func() {
 		if err := n.raft.Run(inner); err != nil {
@@ -81,6 +83,7 @@ func (n *Node) Run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				err = nil
 			} else if err == nil {
+				workers.Go(func() { n.jobs.Run(work) })
 				n.serve(inner, &parts, failed)
 			}
 			arrived = nil
@@ -110,6 +113,8 @@ func (n *Node) Run(ctx context.Context) error {
 		parts.Wait()
 		return nil
 	}
+	rest()
+	workers.Wait() // else what they have in hand would wait until the others miss this node
 	n.handOver()
 	stopped := &command.Event{Action: string(audit.NodeStop), ObjectType: "node", ObjectId: n.acts.Node, Result: string(audit.OK)}
 	if err := n.own(context.Background(), command.Type_RECORD, nil, stopped); err != nil {
@@ -153,7 +158,6 @@ func (n *Node) cutOff() {
 
 // serve begins what needs the services.
 func (n *Node) serve(ctx context.Context, parts *sync.WaitGroup, failed chan<- error) {
-	parts.Go(func() { n.jobs.Run(ctx) })
 	parts.Go(func() { n.faces.Run(ctx) })
 	parts.Go(func() { n.tick(ctx) })
 	parts.Go(func() { n.ledger.Run(ctx) })

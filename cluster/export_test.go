@@ -12,6 +12,9 @@ func (c *Config) Quick() { c.heartbeat = quick }
 // Stall ends a stream of Raft's after so long without a byte.
 func (c *Config) Stall(d time.Duration) { c.stall = d }
 
+// Patience of the node with a cluster that does not answer.
+func (c *Config) Patience(d time.Duration) { c.patience = d }
+
 // quick is the heartbeat of nodes that nobody else is beside.
 const quick = 20 * time.Millisecond
 

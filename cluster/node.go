@@ -64,7 +64,7 @@ type Config struct {
 	Replaced func()
 
 	// Other than the usual in tests; 0: the usual.
-	heartbeat, stall time.Duration
+	heartbeat, stall, patience time.Duration
 }
 
 // Start says what a node without a log is.
@@ -130,6 +130,9 @@ func (n *Node) open(ctx context.Context, start Start) (*Node, error) {
 func newNode(c Config, log store) *Node {
 	if c.heartbeat == 0 {
 		c.heartbeat = heartbeat
+	}
+	if c.patience == 0 {
+		c.patience = patience
 	}
 	if c.stall == 0 {
 		c.stall = stallTime

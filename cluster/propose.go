@@ -22,6 +22,10 @@ const (
 	// meanwhile: the promise of the design is that the service answers again
 	// within it.
 	patience = 5 * time.Second
+	// answerTimes patience bounds a forwarded command: it may wait once to be taken,
+	// and again as long to be agreed on and to be applied here. A leader whose
+	// answers are lost on the way would otherwise never be given up.
+	answerTimes = 2
 	// pause between looks for a leader, and between tries to reach one.
 	pause = 10 * time.Millisecond
 	// maxAnswer of a command; the longest name the blobs of a person.
@@ -61,7 +65,7 @@ func (n *Node) Propose(ctx context.Context, c *command.Command) (*command.Answer
 // try with the node that leads, and again with another, over a fresh connection,
 // while nothing has come of it.
 func (n *Node) try(ctx context.Context, do func(leader string) error) error {
-	within, cancel := context.WithTimeout(ctx, patience)
+	within, cancel := context.WithTimeout(ctx, n.config.patience)
 	defer cancel()
 	for {
 		leader, err := n.leader(within)
@@ -147,6 +151,8 @@ func (n *Node) apply(ctx context.Context, b []byte) (*command.Answer, error) {
 // forward to the leader, and wait until the answer's entry is applied here: its
 // caller reads this node's state next.
 func (n *Node) forward(ctx context.Context, leader string, b []byte) (*command.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimes*n.config.patience)
+	defer cancel()
 	body, err := n.ask(ctx, leader, http.MethodPost, proposePath, b)
 	if err != nil {
 		return nil, err

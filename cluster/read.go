@@ -12,14 +12,12 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// readTime bounds one round of reads: it outlives whoever began it.
-const readTime = patience
-
 // Read makes sure that the state of this node holds every command that was
 // answered before the call, by any node. Error: ErrUnavailable.
 func (n *Node) Read(ctx context.Context) error {
 	err := n.reads.join(ctx, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), readTime)
+		// The round outlives whoever began it.
+		ctx, cancel := context.WithTimeout(context.Background(), n.config.patience)
 		defer cancel()
 		return n.read(ctx)
 	})

@@ -28,6 +28,9 @@ type trio struct {
 	authority *pki.Authority
 	nodes     [3]*seat
 
+	network *network // between the nodes; nil: nothing
+	hurried          // of its nodes
+
 	mu      sync.Mutex
 	address map[string]string
 	key     map[string][32]byte
@@ -39,6 +42,7 @@ type seat struct {
 	id       string
 	port     *peer.Port
 	identity *peer.Identity
+	replaced func() // may be nil
 }
 
 func (c *trio) Address(node string) (string, error) {
@@ -48,6 +52,23 @@ func (c *trio) Address(node string) (string, error) {
 		return a, nil
 	}
 	return "", peer.ErrUnknown
+}
+
+// hurried nodes give up sooner than they do; 0: as they do.
+type hurried struct{ stall, patience time.Duration }
+
+// directory of a node: its ways to the others.
+type directory struct {
+	*trio
+	of string
+}
+
+func (d directory) Address(node string) (string, error) {
+	a, err := d.trio.Address(node)
+	if err != nil || d.network == nil {
+		return a, err
+	}
+	return d.network.link(d.of, node).listener.Addr().String(), nil
 }
 
 func (c *trio) Admit(node string, key [32]byte) error {
@@ -86,12 +107,15 @@ func (c *trio) open(t testing.TB, s *seat, how cluster.Start) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", s.id)
 	}
-	s.port = peer.New(peer.Config{Listener: listener, Cluster: "clu_a", Node: s.id, Directory: c, Log: log, Now: time.Now,
+	s.port = peer.New(peer.Config{Listener: listener, Cluster: "clu_a", Node: s.id, Directory: directory{c, s.id}, Log: log, Now: time.Now,
 		Identity: func() (*peer.Identity, error) { return s.identity, nil }})
 	go func() { _ = s.port.Run() }()
 	s.state, err = state.Open(filepath.Join(s.dir, "state.db"), how != cluster.Again)
 	must(t, err)
-	s.node, err = cluster.Open(t.Context(), cluster.Config{Cluster: "clu_a", Dir: filepath.Join(s.dir, "raft"), ID: s.id, State: s.state, Log: log, Port: s.port}, how)
+	config := cluster.Config{Cluster: "clu_a", Dir: filepath.Join(s.dir, "raft"), ID: s.id, State: s.state, Log: log, Port: s.port, Replaced: s.replaced}
+	config.Stall(c.stall)
+	config.Patience(c.patience)
+	s.node, err = cluster.Open(t.Context(), config, how)
 	must(t, err)
 	mux := http.NewServeMux()
 	s.node.Handle(mux)
@@ -110,9 +134,14 @@ func (s *seat) crash(t testing.TB) {
 
 func three(t testing.TB) *trio {
 	t.Helper()
+	return assemble(t, &trio{})
+}
+
+func assemble(t testing.TB, c *trio) *trio {
+	t.Helper()
 	authority, err := pki.NewAuthority("clu_a", time.Now(), rand.Reader)
 	must(t, err)
-	c := &trio{authority: authority, address: map[string]string{}, key: map[string][32]byte{}}
+	c.authority, c.address, c.key = authority, map[string]string{}, map[string][32]byte{}
 	t.Cleanup(func() {
 		for _, s := range c.nodes {
 			if s != nil && s.port != nil {
@@ -189,6 +218,7 @@ func (c *trio) same(t testing.TB) {
 }
 
 func TestAnyNodeAnswers(t *testing.T) {
+	t.Parallel()
 	c := three(t)
 	for range 5 {
 		for _, s := range c.nodes {
@@ -209,6 +239,7 @@ func TestAnyNodeAnswers(t *testing.T) {
 }
 
 func TestALeaderThatIsGone(t *testing.T) {
+	t.Parallel()
 	c := three(t)
 	gone := c.leader(t)
 	last := c.propose(t, gone).Index
@@ -228,6 +259,7 @@ func TestALeaderThatIsGone(t *testing.T) {
 }
 
 func TestWithoutQuorumNothingIsPromised(t *testing.T) {
+	t.Parallel()
 	c := three(t)
 	keep := c.leader(t)
 	for _, s := range c.nodes {
@@ -236,12 +268,12 @@ func TestWithoutQuorumNothingIsPromised(t *testing.T) {
 			s.port = nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := keep.node.Propose(ctx, kilobyte()); !errors.Is(err, cluster.ErrUnavailable) {
 		t.Errorf("a write: %v", err)
 	}
-	ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if err := keep.node.Read(ctx); !errors.Is(err, cluster.ErrUnavailable) {
 		t.Errorf("a read: %v", err)
@@ -249,6 +281,7 @@ func TestWithoutQuorumNothingIsPromised(t *testing.T) {
 }
 
 func TestTransfer(t *testing.T) {
+	t.Parallel()
 	c := three(t)
 	first := c.leader(t)
 	must(t, first.node.Transfer(t.Context(), ""))
@@ -261,6 +294,7 @@ func TestTransfer(t *testing.T) {
 
 // A node that lacks entries which the others have forgotten gets the state.
 func TestTheStateIsSent(t *testing.T) {
+	t.Parallel()
 	c := three(t)
 	leader := c.leader(t)
 	behind := c.nodes[0]
@@ -291,6 +325,7 @@ func TestTheStateIsSent(t *testing.T) {
 
 // A node with nothing gets the state, and votes with it.
 func TestANewNodeGetsTheState(t *testing.T) {
+	t.Parallel()
 	c := three(t)
 	leader := c.leader(t)
 	for range 50 {

@@ -150,7 +150,7 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, c *access.Caller, na
 	if !route.Sealed && g.Sources.Keys.Sealed() {
 		return problem.New(problem.Sealed, "the node is sealed")
 	}
-	if !route.Sealed && !local(route.Operation) && !g.Sources.Ring() {
+	if !route.Sealed && !local(route.Operation) && !g.ring(r.Context()) {
 		return problem.New(problem.Unavailable, "the cluster has agreed on another key-ring, which this node does not have yet")
 	}
 	if bulk(route.Operation) && g.Sources.Disk.Full() {
@@ -167,6 +167,21 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, c *access.Caller, na
 	r.Body = body
 	g.mux.ServeHTTP(w, r)
 	return nil
+}
+
+// ringTime bounds how long a request waits for a key-ring that was agreed on: it
+// is on this node's disk already, or comes from another one.
+const ringTime = 2 * time.Second
+
+// ring waits for the key-ring that is in force: what a client was told by one node
+// it may ask of another at once.
+func (g *gate) ring(ctx context.Context) bool {
+	for end := time.Now().Add(ringTime); !g.Sources.Ring(); time.Sleep(5 * time.Millisecond) {
+		if ctx.Err() != nil || time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // enter counts a request of a client and of its tenant.

@@ -47,7 +47,9 @@ func Example(t testing.TB, r access.Route, have map[string]string) (path string,
 		headers = []string{"Purpose: review"}
 	case "addBlocked":
 		body = Form(t, face, Part{Name: "reason", Bytes: []byte("x")})
-	case "rebuildGallery", "searchAudit", "exportAudit":
+	case "changeMember":
+		body = JSON(`{"draining":false}`)
+	case "rebuildGallery", "searchAudit", "exportAudit", "inviteNode", "transferLeadership":
 		body = JSON(`{}`)
 	case "readDocument":
 		body = Form(t, Part{Name: "document_front", Kind: "image/jpeg", Bytes: p.Document})
@@ -73,7 +75,7 @@ func Nothing() map[string]string {
 	now := time.Now()
 	return map[string]string{"session": id.New(id.Session, now, rand.Reader), "client": id.New(id.Client, now, rand.Reader),
 		"subject": id.New(id.Subject, now, rand.Reader), "entry": id.New(id.Block, now, rand.Reader), "slot": "document_front", "seq": "0", "seal": "nothing",
-		"witness": "nobody", "checkpoint": "none"}
+		"member": id.New(id.Node, now, rand.Reader), "witness": "nobody", "checkpoint": "none"}
 }
 
 // Witness of logs, whose key a policy may pin.

@@ -33,6 +33,12 @@ func Config(change func(*appliance.Config)) Option { return func(n *Node) { chan
 // Opened is called with a node that was opened, before it runs.
 func Opened(do func(*appliance.Node)) Option { return func(n *Node) { n.opened = do } }
 
+// Port gives a node that is alone an address for others, of which it waits at
+// a free port: nobody joins it there.
+func Port() Option {
+	return Config(func(c *appliance.Config) { c.Peer, c.PeerListen = "127.0.0.1:1", "127.0.0.1:0" })
+}
+
 // Node is one running appliance.
 type Node struct {
 	Data  string // directory

@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gatehouse/appliance/access"
@@ -70,7 +69,6 @@ type Custody struct {
 	Config
 	changing  sync.Mutex // on the leader: one change at a time
 	following sync.Mutex
-	current   atomic.Bool
 	wake      chan struct{}
 }
 
@@ -79,8 +77,12 @@ func New(c Config) *Custody {
 	return &Custody{Config: c, wake: make(chan struct{}, 1)}
 }
 
-// Current says whether the node has the key-ring that is in force.
-func (c *Custody) Current() bool { return c.current.Load() }
+// Current says whether the node has the key-ring that is in force, as of the
+// last entry that was applied: what Follow knows may be older.
+func (c *Custody) Current() bool {
+	ring, err := c.agreed()
+	return err == nil && (ring == nil || c.Keys.RingSum() == [32]byte(ring.Sum))
+}
 
 // Wake is called when another key-ring came into force.
 func (c *Custody) Wake() {
@@ -126,10 +128,8 @@ func (c *Custody) Follow(ctx context.Context) error {
 		return err
 	}
 	if ring == nil || c.Keys.RingSum() == [32]byte(ring.Sum) {
-		c.current.Store(true)
 		return nil
 	}
-	c.current.Store(false)
 	sum := [32]byte(ring.Sum)
 	file, err := c.Keys.Staged(sum)
 	if err != nil {
@@ -140,7 +140,6 @@ func (c *Custody) Follow(ctx context.Context) error {
 	if err := c.Keys.Adopt(file, sum); err != nil {
 		return err
 	}
-	c.current.Store(true)
 	c.Log.Info("another key-ring is in force", "serial", ring.Serial)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -145,9 +146,12 @@ func (s *Service) admit(ctx context.Context, a *Application) (*Welcome, error) {
 		return nil, err
 	}
 	now := s.Now()
+	host, port, bad := net.SplitHostPort(a.Address)
 	switch skew := a.Clock.Sub(now).Abs(); {
 	case id.Check(id.Node, a.Node) != nil:
 		return nil, problem.New(problem.Malformed, "the node has no id")
+	case bad != nil || host == "" || port == "":
+		return nil, problem.New(problem.Malformed, "the node gives no address HOST:PORT")
 	case skew > maxSkew:
 		return nil, problem.New(problem.ClusterState, "the clock of the new node and that of the leader differ by %v, %v is allowed: set them by the bank's time server", skew.Round(time.Second), maxSkew)
 	case s.Keys.Sealed():

@@ -147,8 +147,12 @@ func (s *Service) Take(ctx context.Context, node string, to func() string) error
 	return nil
 }
 
-// HandOver gives this node's jobs that no worker has in hand to another one.
+// HandOver gives this node's jobs that no worker has in hand to another one,
+// those among them that another node has just agreed on.
 func (s *Service) HandOver(ctx context.Context, to func() string) error {
+	if err := s.Cluster.Read(ctx); err != nil {
+		return err
+	}
 	rows, err := s.assigned()
 	if err != nil {
 		return err

@@ -263,13 +263,12 @@ func TestIdentityRenewed(t *testing.T) {
 func TestAnIdentityThatCannotBeHad(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	to := h.member(t, "nod_a")
+	h.member(t, "nod_a")
 	lost := errors.New("the key-ring is closed")
 	p := peer.New(peer.Config{Cluster: "clu_a", Node: "nod_b", Directory: h, Now: time.Now, Identity: func() (*peer.Identity, error) { return nil, lost }})
 	if _, err := p.Dial(t.Context(), "nod_a", peer.Raft); !errors.Is(err, lost) {
 		t.Errorf("%v", err)
 	}
-	_ = to
 }
 
 // The plane for those who join: the authority is pinned, and the cluster.

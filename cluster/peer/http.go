@@ -30,6 +30,7 @@ func (p *Port) newClients() clients {
 	for _, plane := range []Plane{RPC, Blob} {
 		all[plane] = &http.Transport{
 			MaxIdleConnsPerHost: 8, MaxConnsPerHost: maxRequests, IdleConnTimeout: idleTime / 2, DisableCompression: true,
+			ExpectContinueTimeout: time.Second, // a node that has no room says so before the bytes come
 			DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 				node, _, _ := strings.Cut(address, ":")
 				c, err := p.Dial(ctx, node, plane)
@@ -94,10 +95,13 @@ func (p *Port) Serve(plane Plane, h http.Handler) *http.Server {
 }
 
 // Stranger sends a request to a node whose certificate's authority has this
-// fingerprint, on the plane for those that are no members yet.
+// fingerprint, on the plane for those that are no members yet. Once it is
+// connected, the request's context bounds it.
 func Stranger(cluster string, authority [32]byte) *http.Transport {
 	return &http.Transport{DisableKeepAlives: true, DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		raw, err := (&net.Dialer{Timeout: 5 * dialTime}).DialContext(ctx, network, address)
+		ctx, cancel := context.WithTimeout(ctx, 5*dialTime)
+		defer cancel()
+		raw, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}

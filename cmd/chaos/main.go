@@ -1,7 +1,8 @@
 // Command chaos kills the real binary at random moments, again and again, and
-// prints what was lost. 'make chaos' runs it.
+// breaks the machines that three of them run on, and prints what was lost.
+// 'make chaos' runs it.
 //
-// It must never count a kill whose outcome was not checked.
+// It must never count a kill or a round whose outcome was not checked.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -31,7 +33,8 @@ func main() {
 // settings of a run, and what its scenarios share.
 type settings struct {
 	binary, samples, dir, figures string
-	kills                         int
+	kills, rounds, minutes        int
+	nemesis, doc                  string
 	seed                          uint64
 	document, selfie              []byte
 }
@@ -44,10 +47,19 @@ func run(ctx context.Context) error {
 	flag.StringVar(&s.figures, "figures", "build/figures", "keep the figures in this `DIR`")
 	flag.IntVar(&s.kills, "kills", 200, "kill `N` times under load")
 	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "`N` chooses the moments and the load")
+	flag.IntVar(&s.rounds, "rounds", 0, "three: at most `N` rounds (default 0: as many as there is time for)")
+	flag.IntVar(&s.minutes, "minutes", 20, "three: begin no round after `N` minutes")
+	flag.StringVar(&s.nemesis, "nemesis", "", "three: only these `NAMES`, with commas")
+	flag.StringVar(&s.doc, "doc", "", "three: write the page to this `FILE`")
 	flag.Parse()
 	what := flag.Arg(0)
-	if flag.NArg() > 1 || s.kills < 1 || what != "" && what != "cluster" && what != "failover" {
-		return errors.New("usage: go run ./cmd/chaos [--kills N] [--seed N] [--keep DIR] [cluster|failover]")
+	if what != "" { // flags may come after it, too
+		if err := flag.CommandLine.Parse(flag.Args()[1:]); err != nil {
+			return err
+		}
+	}
+	if flag.NArg() > 0 || s.kills < 1 || s.rounds < 0 || s.minutes < 1 || !slices.Contains([]string{"", "cluster", "failover", "three"}, what) {
+		return errors.New("usage: go run ./cmd/chaos [--kills N] [--seed N] [--keep DIR] [cluster|failover|three [--rounds N] [--minutes N] [--nemesis NAMES] [--doc FILE]]")
 	}
 	for _, path := range []*string{&s.binary, &s.dir} {
 		var err error
@@ -80,6 +92,12 @@ func run(ctx context.Context) error {
 		return os.RemoveAll(s.dir)
 	}
 	fmt.Printf("chaos: seed %d, in %s\n", s.seed, s.dir)
+	if what == "three" {
+		if err := errors.Join(s.three(ctx, f), f.err); err != nil {
+			return fmt.Errorf("%w\nkept in %s; three --seed %d runs it again", err, s.dir, s.seed)
+		}
+		return os.RemoveAll(s.dir)
+	}
 	if err := errors.Join(s.scenarios(ctx, f), f.err); err != nil {
 		return fmt.Errorf("%w\nkept in %s; --seed %d runs it again", err, s.dir, s.seed)
 	}

@@ -172,7 +172,7 @@ func (o *nodeOrder) open(ctx context.Context) (_ *seat, err error) {
 	if o.first() {
 		how = cluster.Found
 	}
-	m.node, err = cluster.Open(ctx, cluster.Config{Dir: filepath.Join(o.Dir, "raft"), ID: o.Node, State: m.state, Log: log, Port: port}, how)
+	m.node, err = cluster.Open(ctx, cluster.Config{Cluster: "clu_a", Dir: filepath.Join(o.Dir, "raft"), ID: o.Node, State: m.state, Log: log, Port: port}, how)
 	if err != nil {
 		return nil, errors.Join(err, m.state.Close())
 	}

@@ -187,7 +187,7 @@ func openMember(ctx context.Context, dir, node string) (*member, error) {
 	if m.state, err = state.Open(filepath.Join(dir, "state.db"), true); err != nil {
 		return nil, err
 	}
-	m.node, err = cluster.Open(ctx, cluster.Config{Dir: filepath.Join(dir, "raft"), ID: node, State: m.state, Log: slog.New(slog.DiscardHandler)}, cluster.Found)
+	m.node, err = cluster.Open(ctx, cluster.Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: node, State: m.state, Log: slog.New(slog.DiscardHandler)}, cluster.Found)
 	if err != nil {
 		return nil, errors.Join(err, m.state.Close())
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 
 	"gatehouse/appliance"
+	members "gatehouse/appliance/member"
 )
 
 func clusterJoinCommand() command {
@@ -26,7 +28,8 @@ from the others, and votes when it has everything and has been steady for ten
 seconds: 'gatehouse cluster status --watch 2s'.
 
 Exit codes: 0 joined; 1 failure, or no node of the cluster can be reached; 2 wrong
-usage; 3 the cluster did not accept the node: the message says why.
+usage; 3 TOKEN cannot be read, or the cluster did not accept the node: the message
+says why.
 
 Example:
   gatehouse cluster join ghj1.eyJ… --data /var/lib/gatehouse --peer 10.0.7.2:8444 --name server-2`,
@@ -43,7 +46,12 @@ Example:
 				}
 				j.Token = args[0]
 				out, err := appliance.Join(ctx, j)
-				if err != nil {
+				switch {
+				case errors.Is(err, members.ErrToken), errors.Is(err, members.ErrRefused):
+					return c.end(err, exitRefused)
+				case errors.Is(err, appliance.ErrData): // nothing is damaged
+					return err
+				case err != nil:
 					return c.broken(err)
 				}
 				show(c, out, func(out *appliance.Joined) string {

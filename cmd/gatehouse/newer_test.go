@@ -1,14 +1,15 @@
 package main_test
 
 import (
+	"encoding/json"
 	"io"
 	"path/filepath"
 	"testing"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"gatehouse/appliance/appliancetest/crash"
+	"gatehouse/cluster/raftlog"
 	commands "gatehouse/store/command"
 )
 
@@ -27,7 +28,11 @@ func TestEntryOfANewerRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := raftboltdb.NewBoltStore(filepath.Join(data, "raft", "log.db"))
+	var of struct{ Cluster string }
+	if err := json.Unmarshal(readFile(t, filepath.Join(data, "node.json")), &of); err != nil {
+		t.Fatal(err)
+	}
+	log, err := raftlog.Open(raftlog.Config{Dir: filepath.Join(data, "raft", "log"), Cluster: of.Cluster})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +44,7 @@ func TestEntryOfANewerRelease(t *testing.T) {
 	if err := log.GetLog(last, &entry); err != nil {
 		t.Fatal(err)
 	}
-	if err := log.StoreLog(&raft.Log{Index: last + 1, Term: entry.Term, Type: raft.LogCommand, Data: newer}); err != nil {
+	if err := log.StoreLogs([]*raft.Log{{Index: last + 1, Term: entry.Term, Type: raft.LogCommand, Data: newer}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := log.Close(); err != nil {

@@ -182,16 +182,21 @@ func (r *running) run(ctx context.Context, c *call, args []string) error {
 // broken gives an error with the exit code that a supervisor looks at.
 func (c *call) broken(err error) error {
 	if code := appliance.Exit(err); code > exitFailure {
-		p := describe(err)
-		p.Exit = code
-		fmt.Fprintf(c.err, "gatehouse: %s\n", p.Detail)
-		if c.json || c.jsonl {
-			c.print(map[string]problem{"error": p})
-		}
-		c.exit = code
-		return errReported
+		return c.end(err, code)
 	}
 	return err
+}
+
+// end gives an error with an exit code of its own.
+func (c *call) end(err error, code int) error {
+	p := describe(err)
+	p.Exit = code
+	fmt.Fprintf(c.err, "gatehouse: %s\n", p.Detail)
+	if c.json || c.jsonl {
+		c.print(map[string]problem{"error": p})
+	}
+	c.exit = code
+	return errReported
 }
 
 func (r *running) announce(c *call, n *appliance.Node) {

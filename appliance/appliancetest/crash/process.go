@@ -110,6 +110,17 @@ func (n *Node) exit() error {
 	return n.err
 }
 
+// Ended waits for a node that ends by itself, and gives how: nil, an
+// *exec.ExitError, or ErrNode where it does not end in time.
+func (n *Node) Ended(within time.Duration) error {
+	select {
+	case <-n.ended:
+		return n.err
+	case <-time.After(within):
+		return fmt.Errorf("%w: it does not end by itself within %v", ErrNode, within)
+	}
+}
+
 // Stop asks the node to end. An error where it does not, or not with code 0.
 func (n *Node) Stop() error {
 	if err := n.Process.Signal(syscall.SIGTERM); err != nil {

@@ -85,29 +85,63 @@ func thaw(mount string) error {
 	return err
 }
 
-// FillDisk leaves so many bytes, at most, on the disk of a machine.
+// refill: what is freed on a full disk is taken within this time (ours), as by
+// others who write to it too.
+const refill = 100 * time.Millisecond
+
+// FillDisk leaves so many bytes, at most, on the disk of a machine, until the
+// end: what the program frees is taken.
 func (l *Lab) FillDisk(ctx context.Context, m *Machine, leave int64) (*Fault, error) {
 	if leave < 0 {
 		return nil, fmt.Errorf("%w: to leave %d bytes", ErrConfig, leave)
 	}
 	path := filepath.Join(m.Data(), filler)
-	end := func() error { return os.Remove(path) }
 	return l.begin("full disk", m.Name, fmt.Sprintf("%d B left", leave), Machines, "fill "+m.Name, func() (func() error, error) {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		if err := errors.Join(fill(ctx, f, leave), f.Close()); err != nil {
-			return nil, errors.Join(err, end())
+		if err := fill(ctx, f, leave); err != nil {
+			return nil, errors.Join(err, f.Close(), os.Remove(path))
 		}
-		return end, nil
+		filling, stop := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan error, 1)
+		go func() {
+			var err error
+			for err == nil && filling.Err() == nil {
+				select {
+				case <-filling.Done():
+				case <-time.After(refill):
+					err = fill(filling, f, leave)
+				}
+			}
+			if filling.Err() != nil {
+				err = nil
+			}
+			done <- errors.Join(err, f.Close())
+		}()
+		stopped := false
+		return func() (err error) {
+			if !stopped {
+				stop()
+				err, stopped = <-done, true
+			}
+			if gone := os.Remove(path); !errors.Is(gone, os.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
+			return err
+		}, nil
 	})
 }
 
 // fill lets a file grow until its file system has no more than leave bytes. The
 // blocks are reserved and not written: the image stays as small as it was.
 func fill(ctx context.Context, f *os.File, leave int64) error {
-	var size int64
+	here, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	size := here.Size()
 	for ctx.Err() == nil {
 		var s unix.Statfs_t
 		if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {

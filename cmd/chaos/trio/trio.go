@@ -1,25 +1,21 @@
-// Package trio runs a cluster of real processes on this machine, formed as an
-// operator forms one: by invitation.
+// Package trio runs a cluster of real processes, formed as an operator forms
+// one: by invitation. They run on this machine, or wherever a Host has them run.
 //
-// It must never talk to anything but the loopback addresses that it took, nor
-// end a process that it did not start.
+// It must never talk to anything but the addresses that its hosts gave, nor end
+// a process that it did not start.
 package trio
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"gatehouse/appliance/api"
-	"gatehouse/appliance/appliancetest/crash"
 	"gatehouse/appliance/client"
 )
 
@@ -27,6 +23,7 @@ import (
 var (
 	ErrForm   = errors.New("the cluster was not formed")
 	ErrSteady = errors.New("the cluster is not steady")
+	ErrNode   = errors.New("the node failed")
 )
 
 const (
@@ -37,19 +34,12 @@ const (
 // Config of a cluster.
 type Config struct {
 	Binary string
-	Dir    string
+	Dir    string // for what the nodes say and the administrator's files
 	Nodes  int
+	Flags  []string                         // more of 'gatehouse run'
+	Host   func(name string) (Host, error)  // where a node runs; nil: on this machine, its data in Dir
+	Dial   Dialer                           // nil: as this machine does
 	Tell   func(format string, args ...any) // what happens, for people
-}
-
-// Node is one process, or the place of one.
-type Node struct {
-	Name      string
-	API, Peer string // addresses
-	Running   *crash.Node
-
-	program crash.Program
-	log     *os.File
 }
 
 // Cluster of nodes.
@@ -60,16 +50,6 @@ type Cluster struct {
 
 	ca      string // file with the certificates of all
 	profile string
-}
-
-// free takes a port that nobody has now.
-func free() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // Form a cluster: the first node is set up, the others are invited and join, and
@@ -93,7 +73,7 @@ func Form(ctx context.Context, c Config) (_ *Cluster, err error) {
 	}
 	first := t.Nodes[0]
 	c.Tell("%s starts, alone", first.Name)
-	if err := t.start(ctx, first, "--peer", first.Peer, "--node-name", first.Name); err != nil {
+	if err := first.start(ctx, "--peer", first.Peer, "--node-name", first.Name); err != nil {
 		return nil, err
 	}
 	if err := t.setUp(ctx); err != nil {
@@ -108,72 +88,46 @@ func Form(ctx context.Context, c Config) (_ *Cluster, err error) {
 	return t, t.Steady(ctx)
 }
 
-func (c *Cluster) node(i int) (n *Node, err error) {
-	n = &Node{Name: fmt.Sprintf("server-%d", i+1)}
-	if n.API, err = free(); err != nil {
-		return nil, err
-	}
-	if n.Peer, err = free(); err != nil {
-		return nil, err
-	}
-	n.program = crash.Program{Binary: c.Binary, Data: filepath.Join(c.Dir, n.Name)}
-	if n.log, err = os.OpenFile(filepath.Join(c.Dir, n.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
-		return nil, err
-	}
-	n.program.Log = n.log
-	return n, nil
-}
-
-func (c *Cluster) start(ctx context.Context, n *Node, flags ...string) (err error) {
-	n.program.Flags = append([]string{"--listen", n.API}, flags...)
-	n.Running, err = n.program.Start(ctx)
-	return err
-}
-
 // Start a node that was killed or stopped.
-func (c *Cluster) Start(ctx context.Context, n *Node) error { return c.start(ctx, n) }
+func (c *Cluster) Start(ctx context.Context, n *Node) error { return n.start(ctx) }
 
 // Kill a node as a power cut would.
-func (c *Cluster) Kill(n *Node) {
-	n.Running.Kill()
-	n.Running = nil
-}
+func (c *Cluster) Kill(n *Node) { _ = n.kill() } // one that hangs in the kernel is dead all the same
 
 // Stop a node in order.
-func (c *Cluster) Stop(n *Node) error {
-	err := n.Running.Stop()
-	n.Running = nil
-	return err
-}
+func (c *Cluster) Stop(n *Node) error { return n.stop() }
 
 // Close ends what runs.
 func (c *Cluster) Close() {
 	for _, n := range c.Nodes {
-		if n.Running != nil {
-			c.Kill(n)
-		}
+		_ = n.kill()
 		n.log.Close()
 	}
 }
 
 func (c *Cluster) setUp(ctx context.Context) error {
-	first := c.Nodes[0].Running
-	anonymous, err := first.Client("")
+	first := c.Nodes[0]
+	said := first.announced()
+	ca, err := os.ReadFile(said.Certificate)
 	if err != nil {
 		return err
 	}
-	made, err := anonymous.Setup(ctx, "", api.SetupRequest{Code: first.SetupCode, Name: "administrator", Organisation: "bank"})
+	anonymous, err := client.New(client.Config{Server: said.Address, CA: ca, Dial: c.Dial})
+	if err != nil {
+		return err
+	}
+	made, err := anonymous.Setup(ctx, "", api.SetupRequest{Code: said.SetupCode, Name: "administrator", Organisation: "bank"})
 	if err != nil {
 		return err
 	}
 	c.Admin = *made.Key
-	return c.trust(c.Nodes[0])
+	return c.trust(first)
 }
 
 // trust the certificate of a node's API as well, and write the profile that the
 // command line uses.
 func (c *Cluster) trust(n *Node) error {
-	cert, err := os.ReadFile(n.Running.CA)
+	cert, err := os.ReadFile(n.announced().Certificate)
 	if err != nil {
 		return err
 	}
@@ -203,46 +157,33 @@ func (c *Cluster) servers(first int) string {
 
 // Client that asks a node first and the others where it does not answer.
 func (c *Cluster) Client(key string, first int) (*client.Client, error) {
-	ca, err := os.ReadFile(c.ca)
-	if err != nil {
-		return nil, err
-	}
-	return client.New(client.Config{Server: c.servers(first), CA: ca, Key: key})
+	return c.client(key, c.servers(first))
 }
 
 // Only asks one node and no other.
 func (c *Cluster) Only(key string, n *Node) (*client.Client, error) {
+	return c.client(key, "https://"+n.API)
+}
+
+func (c *Cluster) client(key, servers string) (*client.Client, error) {
 	ca, err := os.ReadFile(c.ca)
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{Server: "https://" + n.API, CA: ca, Key: key})
+	return client.New(client.Config{Server: servers, CA: ca, Key: key, Dial: c.Dial})
 }
 
-// Command runs the program as the administrator, and gives what it prints as
-// JSON.
-func (c *Cluster) Command(ctx context.Context, out any, args ...string) error {
-	cmd := exec.CommandContext(ctx, c.Binary, args...)
-	cmd.Env = append(os.Environ(), "GATEHOUSE_PROFILE="+c.profile)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	b, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("gatehouse %s: %w: %.500s", strings.Join(args[:min(2, len(args))], " "), err, said.Bytes())
-	}
-	return json.Unmarshal(b, out)
-}
-
+// join has the command line do it, on the host of the node.
 func (c *Cluster) join(ctx context.Context, n *Node) error {
 	var i api.Invitation
-	if err := c.Command(ctx, &i, "cluster", "invite", "--json"); err != nil {
+	if err := c.command(ctx, n.Host, &i, "cluster", "invite", "--json"); err != nil {
 		return err
 	}
 	var joined struct{ Node string }
-	if err := c.Command(ctx, &joined, "cluster", "join", i.Token, "--data", n.program.Data, "--peer", n.Peer, "--name", n.Name, "--json"); err != nil {
+	if err := c.command(ctx, n.Host, &joined, "cluster", "join", i.Token, "--data", n.Host.Data(), "--peer", n.Peer, "--name", n.Name, "--json"); err != nil {
 		return err
 	}
-	if err := c.start(ctx, n); err != nil {
+	if err := n.start(ctx); err != nil {
 		return err
 	}
 	return c.trust(n)
@@ -275,7 +216,7 @@ func (c *Cluster) steady(s *api.Cluster) bool {
 	}
 	running := 0
 	for _, n := range c.Nodes {
-		if n.Running != nil {
+		if n.Runs() {
 			running++
 		}
 	}
@@ -285,7 +226,7 @@ func (c *Cluster) steady(s *api.Cluster) bool {
 // Status as one of the nodes that run sees it.
 func (c *Cluster) Status(ctx context.Context) (*api.Cluster, error) {
 	for _, n := range c.Nodes {
-		if n.Running == nil {
+		if !n.Runs() {
 			continue
 		}
 		admin, err := c.Only(c.Admin, n)

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"gatehouse/cmd/chaos/lab"
+	"gatehouse/cmd/chaos/siege"
+)
+
+// recovery is the promise: any one node may fail, and the service answers again.
+const recovery = 5 * time.Second
+
+// three nodes under faults, and what was found.
+func (s *settings) three(ctx context.Context, f *figures) error {
+	began := time.Now()
+	r, err := siege.Run(ctx, siege.Config{Binary: s.binary, Dir: s.dir, Document: s.document, Selfie: s.selfie, Seed: s.seed,
+		Nemesis: s.nemesis, Rounds: s.rounds, Time: time.Duration(s.minutes) * time.Minute,
+		Tell: func(format string, args ...any) {
+			fmt.Printf("%7.1f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+		}})
+	if errors.Is(err, lab.ErrRoot) || errors.Is(err, lab.ErrAbsent) {
+		fmt.Println("three: SKIPPED:", err)
+		f.skip("chaos_three_rounds", "rounds", "no-lab")
+		return nil
+	}
+	if r == nil {
+		return err
+	}
+	for _, skipped := range r.Skipped {
+		fmt.Printf("three: %s was left out: %v\n", skipped.Nemesis, skipped.Why)
+	}
+	s.threeFigures(r, f)
+	if s.doc != "" && err == nil {
+		err = os.WriteFile(s.doc, page(r), 0o644)
+	}
+	return err
+}
+
+func (s *settings) threeFigures(r *siege.Report, f *figures) {
+	f.info("chaos_three_rounds", float64(len(r.Rounds)), "rounds")
+	writes, verified, undecided := 0, 0, 0
+	for _, one := range r.Rounds {
+		writes, verified, undecided = writes+one.Writes, verified+one.Verified, undecided+one.Failed
+	}
+	f.info("chaos_three_writes", float64(writes), "sessions")
+	f.info("chaos_three_verifications", float64(verified), "verifications")
+	f.info("chaos_three_failed", float64(undecided), "verifications")
+	for _, one := range []struct {
+		name, unit string
+		sorts      []siege.What
+	}{
+		{"lost", "promises", []siege.What{siege.Lost}},
+		{"twice", "keys", []siege.What{siege.Twice}},
+		{"not_linearizable", "rounds", []siege.What{siege.Order, siege.Undecided}},
+		{"state_differs", "indexes", []siege.What{siege.Hash}},
+		{"forks", "logs", []siege.What{siege.Fork}},
+		{"pictures_missing", "pictures", []siege.What{siege.Picture}},
+		{"plain_text", "files", []siege.What{siege.Plain}},
+		{"check_findings", "findings", []siege.What{siege.Damage}},
+		{"not_whole", "rounds", []siege.What{siege.Away, siege.Unfinished}},
+		{"violations", "violations", nil},
+	} {
+		f.goal("chaos_three_"+one.name, float64(r.Count(one.sorts...)), one.unit, "<=", 0)
+	}
+	var gaps []time.Duration
+	for _, one := range r.Rounds {
+		if promised(one.Nemesis) {
+			gaps = append(gaps, one.Gap)
+		}
+	}
+	if len(gaps) > 0 {
+		f.info("chaos_three_unavailable_p50", seconds(at(gaps, 0.5)), "s")
+		f.goal("chaos_three_unavailable_max", seconds(slices.Max(gaps)), "s", "<=", recovery.Seconds())
+	}
+}
+
+// promised tells whether one node alone is hit: the others must go on.
+func promised(nemesis string) bool { return nemesis != "power" && nemesis != "two" }
