@@ -1,20 +1,19 @@
 package appliance_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"gatehouse/appliance"
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/appliancetest"
@@ -35,6 +34,7 @@ func TestCluster(t *testing.T) {
 		do   func(*trio, *testing.T)
 	}{
 		{"evidence and decision", (*trio).decision},
+		{"progress as it is watched", (*trio).progress},
 		{"copies of pictures", (*trio).copies},
 		{"a tenant made through a follower", (*trio).tenants},
 		{"a revoked credential", (*trio).revoked},
@@ -47,9 +47,6 @@ func TestCluster(t *testing.T) {
 		{"a node that is cut off", (*trio).cutOff},
 		{"a node without the others", (*trio).alone},
 	} {
-		if only := os.Getenv("PART"); only != "" && !strings.Contains(part.name, only) {
-			continue
-		}
 		if !t.Run(part.name, func(t *testing.T) { part.do(c, t) }) {
 			break // it may have left the cluster as no other part expects it
 		}
@@ -204,6 +201,42 @@ func (c *trio) decision(t *testing.T) {
 	}
 }
 
+// progress: what happens through one node is told at once to who watches at
+// another one.
+func (c *trio) progress(t *testing.T) {
+	ops := c.operators(t)
+	id := ops[0].Create(t)
+	watch := c.Nodes[2].Dial(t, nil)
+	a, err := watch.Do(ops[2].Request(t, "GET", "/v1/sessions/"+id+"/events", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	told := make(chan string, 16)
+	go func() {
+		defer close(told)
+		for lines := bufio.NewScanner(a.Body); lines.Scan(); {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				told <- data
+			}
+		}
+	}()
+	next := func(what string) {
+		t.Helper()
+		select {
+		case data := <-told:
+			if !strings.Contains(data, what) {
+				t.Errorf("%s, want %s", data, what)
+			}
+		case <-time.After(8 * time.Second): // the stream's own look comes after 15
+			t.Errorf("who watches at another node is not told of %s", what)
+		}
+	}
+	next(`"created"`)
+	ops[0].Put(t, id, "selfie", appliancetest.Evidence(t).Selfie).Want(t, 200)
+	next(`"selfie"`)
+}
+
 // copies: after healing each picture is on all disks.
 func (c *trio) copies(t *testing.T) {
 	appliancetest.Eventually(t, 90*time.Second, func() bool {
@@ -314,6 +347,16 @@ func (c *trio) sameKey(t *testing.T) {
 	if got := count("/v1/clients") - clients; got < rounds || got > rounds+1 { // and the auditor's
 		t.Errorf("%d clients by %d keys", got, rounds)
 	}
+	made := appliancetest.Counts(home.Leaves(t))["decision.make"]
+	p := appliancetest.Evidence(t)
+	form := appliancetest.VerificationFormOf(t, "customer of one key", p.Document, p.Selfie)
+	v := together(t, sent(t, ops[1], "POST", "/v1/verifications?wait=30s", form, "Idempotency-Key: v"), sent(t, ops[2], "POST", "/v1/verifications?wait=30s", form, "Idempotency-Key: v"))
+	if v[0].Status != 200 || v[1].Status != 200 || v[0].Text(t, "id") != v[1].Text(t, "id") || v[0].Text(t, "state") != v[1].Text(t, "state") {
+		t.Errorf("a verification: %d %s\n%d %s", v[0].Status, v[0].Body, v[1].Status, v[1].Body)
+	}
+	if got := appliancetest.Counts(home.Leaves(t))["decision.make"] - made; got != 1 {
+		t.Errorf("%d decisions by one key", got)
+	}
 	tenants := count("/v1/tenants")
 	body := appliancetest.JSON(map[string]string{"organisation": "same", "name": "administrator"})
 	one("a tenant", 201, sent(t, admin[1], "POST", "/v1/tenants", body, "Idempotency-Key: t"), sent(t, admin[2], "POST", "/v1/tenants", body, "Idempotency-Key: t"))
@@ -349,20 +392,5 @@ func (c *trio) sameFace(t *testing.T) {
 		if approved != 1 || duplicates != 1 {
 			t.Errorf("round %d: %d approved, %d duplicates", round, approved, duplicates)
 		}
-	}
-}
-
-// kill ends a node abruptly, once its workers have nothing in hand: the models
-// are not closed under them.
-func (c *trio) kill(t *testing.T, n *appliancetest.Node) {
-	t.Helper()
-	jobs := n.Inside().Jobs()
-	jobs.Pause()
-	appliancetest.Eventually(t, 30*time.Second, func() bool { return jobs.Stats().Running == 0 }, func() string { return "the workers end" })
-	if err := n.Inside().Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Ended(n); !errors.Is(err, appliance.ErrKilled) {
-		t.Fatal(err)
 	}
 }

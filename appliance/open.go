@@ -24,8 +24,10 @@ import (
 	"gatehouse/appliance/session"
 	"gatehouse/appliance/verify"
 	"gatehouse/cluster"
+	"gatehouse/cluster/peer"
 	"gatehouse/engine"
 	"gatehouse/store/audit"
+	"gatehouse/store/audit/trust"
 	"gatehouse/store/blob"
 	"gatehouse/store/command"
 	"gatehouse/store/disk"
@@ -182,7 +184,8 @@ func (n *Node) openServices() error {
 	if err := disk.MkdirAll(audited); err != nil {
 		return err
 	}
-	n.ledger, err = ledger.Open(ledger.Config{Proposer: n.acts, Dir: audited, Cluster: n.raft, State: n.state, Keys: n.seal, Custody: n.custody, Leading: n.raft.Leading, Tick: n.passTime, Log: n.Log, Version: n.Version})
+	n.ledger, err = ledger.Open(ledger.Config{Proposer: n.acts, Dir: audited, Cluster: n.raft, State: n.state, Keys: n.seal, Custody: n.custody, Leading: n.raft.Leading,
+		Witness: func() (*trust.Witness, error) { return n.identity.Witness(n.acts.Node) }, Others: &plane{n, peer.RPC}, Tick: n.passTime, Log: n.Log, Version: n.Version})
 	if err != nil {
 		return err
 	}

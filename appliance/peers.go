@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/appliance/custody"
+	"gatehouse/appliance/ledger"
 	"gatehouse/appliance/member"
 	"gatehouse/cluster"
 	"gatehouse/cluster/peer"
@@ -82,6 +83,13 @@ func (n *Node) openMembers() {
 	n.members.Handle(mux)
 	n.members.HandleJoin(join)
 	mux.HandleFunc("GET "+positionsPath, n.servePositions)
+	mux.HandleFunc("POST "+ledger.CosignPath, func(w http.ResponseWriter, r *http.Request) {
+		if !n.open.Load() {
+			http.Error(w, "this node is not ready", http.StatusServiceUnavailable)
+			return
+		}
+		n.ledger.ServeCosign(w, r)
+	})
 	n.port.Serve(peer.RPC, mux)
 	files := http.NewServeMux()
 	files.Handle("/blobs/", n.replica.Handler())

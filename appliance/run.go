@@ -169,6 +169,7 @@ func (n *Node) serve(ctx context.Context, parts *sync.WaitGroup, failed chan<- e
 	parts.Go(func() { n.heed(ctx) })
 	if n.port != nil {
 		parts.Go(func() { n.followForward(ctx) })
+		parts.Go(func() { n.ledger.RunCosigning(ctx) })
 		parts.Go(func() { n.heedReplaced(ctx) })
 	}
 }

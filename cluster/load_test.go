@@ -3,8 +3,8 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/cluster"
 	"gatehouse/cluster/peer"
+	"gatehouse/store/command"
 )
 
 // load is those who propose from nodes until they are told to stop.
@@ -190,11 +191,18 @@ func TestMemory(t *testing.T) {
 	before := m.HeapAlloc
 	var all sync.WaitGroup
 	var answered atomic.Int64
-	for range 64 {
+	proposed := make(chan string, 64)
+	for i := range 64 {
 		all.Go(func() {
-			cmd := kilobyte()
-			cmd.Events[0].Facts["padding"] = strings.Repeat("x", 255<<10)
-			if a, err := from.node.Propose(t.Context(), cmd); err == nil && a.Index > 0 {
+			id := fmt.Sprint("ses_", i)
+			cmd := commandOf(command.Type_CREATE_SESSION, &command.CreateSession{
+				Session: &command.Session{Id: id, Tenant: "ten_a", ExpiresNs: time.Now().Add(time.Hour).UnixNano(), TtlNs: 1},
+				Subject: &command.Subject{Id: "sub_" + id, Tenant: "ten_a", Key: make([]byte, 255<<10)}}, "session.create")
+			cmd.Tenant = "ten_a"
+			cmd.Events[0].ObjectType, cmd.Events[0].ObjectId = "session", id
+			proposed <- cmd.Events[0].Id
+			a, err := from.node.Propose(t.Context(), cmd)
+			if err == nil && a.Refusal == "" {
 				answered.Add(1)
 			} else if !errors.Is(err, cluster.ErrUnavailable) {
 				t.Error(a, err)
@@ -204,13 +212,19 @@ func TestMemory(t *testing.T) {
 	all.Wait()
 	close(done)
 	watch.Wait()
-	const sum, bound = 64 * 256 << 10, 32
+	const sum, bound = 64 * 256 << 10, 16 // 8 were measured
 	t.Logf("%d answered, %d MiB more for %d MiB of commands", answered.Load(), (peak.Load()-before)>>20, sum>>20)
-	if answered.Load() < 32 {
-		t.Errorf("%d of 64 were answered", answered.Load())
-	}
 	if grown := peak.Load() - before; grown > bound*sum {
 		t.Errorf("%d MiB more", grown>>20)
+	}
+	// On a slow machine they take longer than a node waits for an answer.
+	close(proposed)
+	for id := range proposed {
+		for end := time.Now().Add(30 * time.Second); from.events(t)[id] != 1; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s is there %d times", id, from.events(t)[id])
+			}
+		}
 	}
 	c.same(t)
 }

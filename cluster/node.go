@@ -91,6 +91,7 @@ type Node struct {
 	snapshots *snapshots
 
 	reads   rounds
+	asked   asked
 	settled atomic.Uint64 // the term in which all entries of earlier ones are applied here
 }
 

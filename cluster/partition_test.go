@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -299,6 +300,56 @@ func TestALostAnswer(t *testing.T) {
 		if n := leader.events(t)[id]; n != 1 {
 			t.Errorf("it was applied %d times", n)
 		}
+	}
+	said.check(t, c)
+}
+
+// A leader that has handed over and hears no more of it, for the time that it
+// still believes to lead, reads nothing that is older than what its successor has
+// answered.
+func TestNoStaleRead(t *testing.T) {
+	t.Parallel()
+	c, said := networked(t), &told{}
+	stale, led := 0, 0
+	for range 4 {
+		old := c.leader(t)
+		rest := c.others(old)
+		for _, s := range rest {
+			c.lose(s, old)
+		}
+		var latest atomic.Uint64
+		var all sync.WaitGroup
+		ctx, stop := context.WithTimeout(t.Context(), patience)
+		all.Go(func() { _ = old.node.Transfer(ctx, rest[0].id) })
+		all.Go(func() {
+			defer stop()
+			for ctx.Err() == nil {
+				if !rest[0].node.Leading() {
+					continue
+				}
+				for range 20 {
+					latest.Store(said.propose(t, rest[0]))
+					if old.node.Leading() {
+						led++ // two of them do
+					}
+				}
+				return
+			}
+		})
+		for ctx.Err() == nil {
+			before := latest.Load()
+			if old.node.Read(ctx) != nil {
+				continue
+			}
+			if i, _ := old.state.Applied(); i < before {
+				stale++
+			}
+		}
+		all.Wait()
+		c.heal()
+	}
+	if stale > 0 || led == 0 {
+		t.Errorf("%d reads were stale; two led at %d writes", stale, led)
 	}
 	said.check(t, c)
 }

@@ -223,6 +223,7 @@ func (n *Node) whileLeads(ctx context.Context, leader string, end func()) {
 const (
 	proposePath = "/raft/propose"
 	readPath    = "/raft/read"
+	termPath    = "/raft/term"
 )
 
 // Handle adds what the other members ask of this one.
@@ -243,6 +244,9 @@ func (n *Node) Handle(mux *http.ServeMux) {
 			b, err = proto.Marshal(a)
 		}
 		answer(w, b, err)
+	})
+	mux.HandleFunc("GET "+termPath, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, fmt.Append(nil, n.raft.CurrentTerm()), nil)
 	})
 	mux.HandleFunc("GET "+readPath, func(w http.ResponseWriter, r *http.Request) {
 		index, err := n.readIndex(r.Context())

@@ -64,7 +64,7 @@ func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 		}
 		n.settled.Store(term)
 	}
-	if err := n.wait(ctx, n.raft.VerifyLeader()); err != nil {
+	if err := n.confirm(ctx, term); err != nil {
 		return 0, err
 	}
 	if n.raft.CurrentTerm() != term {

@@ -23,6 +23,7 @@ import (
 	"gatehouse/appliance/problem"
 	"gatehouse/store/audit"
 	"gatehouse/store/audit/segment"
+	"gatehouse/store/audit/trust"
 	"gatehouse/store/keys"
 	"gatehouse/store/state"
 )
@@ -42,6 +43,10 @@ type Config struct {
 		RotateSigning(context.Context) (old, fresh keys.SigningKey, err error)
 		RetireSigning(ctx context.Context, id uint32) error
 	}
+	// Witness is this node's own key; Others the nodes that cosign as well. Without
+	// others none does.
+	Witness func() (*trust.Witness, error)
+	Others  Others
 	// Leading says whether this node has segments sealed for all.
 	Leading func() bool
 	// Tick lets time pass in the state, which anchors the logs that have grown.

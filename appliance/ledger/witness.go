@@ -45,6 +45,14 @@ func (l *Ledger) Cosign(ctx context.Context, c access.Caller, vkey string, check
 	if err != nil {
 		return nil, err
 	}
+	if name == audit.System {
+		c = system(c)
+	}
+	return l.keep(ctx, c, name, cp, vkey, checkpoint)
+}
+
+// keep a cosignature of a log's checkpoint, once it is verified.
+func (l *Ledger) keep(ctx context.Context, c access.Caller, name string, cp *audit.Checkpoint, vkey string, checkpoint []byte) (*Cosigned, error) {
 	at, err := trust.VerifyCosignature(vkey, checkpoint)
 	if err != nil {
 		return nil, problem.New(problem.BadValue, "%v", err).In("witness")
@@ -56,9 +64,6 @@ func (l *Ledger) Cosign(ctx context.Context, c access.Caller, vkey string, check
 	e := act.Event(c, audit.AuditCosign, "log", name)
 	e.Facts = map[string]string{"origin": cp.Origin, "size": strconv.FormatInt(cp.Size, 10), "root": cp.Root.String(), "witness": vkey,
 		"cosigned_at": at.Format(time.RFC3339), "cosignature": line}
-	if name == audit.System {
-		c = system(c)
-	}
 	_, err = l.Propose(ctx, c, command.Type_COSIGN, &command.Cosign{Cosignature: &command.Cosignature{Size: uint64(cp.Size), Witness: vkey, Line: line}}, nil, e)
 	return &Cosigned{cp.Origin, cp.Size, vkey, at}, err
 }
@@ -256,7 +261,11 @@ func (l *Ledger) Trust(ctx context.Context, tenant string) (string, error) {
 			bounds += fmt.Sprintf("valid %s+%08x - %d\n", v.Name(), v.KeyHash(), ended[key]+1)
 		}
 	}
-	return keys + bounds + "quorum none\n", nil
+	nodes, err := l.nodes()
+	if err != nil {
+		return "", err
+	}
+	return keys + bounds + nodes + "quorum none\n", nil
 }
 
 // retired keys of a log, and its size when it was written that each ends.

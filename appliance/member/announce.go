@@ -35,7 +35,7 @@ func (s *Service) row() (*command.Member, error) {
 }
 
 // Announce tells the cluster what has changed of this node since it was here
-// last: its release, its name, its address. Error: ErrRemoved.
+// last: its release, its name, its address, its witness's key. Error: ErrRemoved.
 func (s *Service) Announce(ctx context.Context) error {
 	m, err := s.row()
 	if m == nil || err != nil {
@@ -55,6 +55,14 @@ func (s *Service) Announce(ctx context.Context) error {
 	if s.Address != "" && m.Address != s.Address {
 		p.Address = &s.Address
 		facts["address"] = s.Address
+	}
+	w, err := s.Identity.Witness(s.Node)
+	if err != nil {
+		return err
+	}
+	if key := w.Vkey(); m.Witness != key {
+		p.Witness = &key
+		facts["witness"] = key
 	}
 	if len(facts) == 0 {
 		return nil

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"gatehouse/cluster/peer"
 	"gatehouse/cluster/pki"
+	"gatehouse/store/audit/trust"
 	"gatehouse/store/disk"
 )
 
@@ -24,6 +26,7 @@ type Identity struct {
 	mu      sync.Mutex
 	key     *ecdsa.PrivateKey
 	current *peer.Identity // nil: none yet
+	witness *trust.Witness
 }
 
 func (i *Identity) path(name string) string { return filepath.Join(i.dir, name) }
@@ -135,6 +138,35 @@ func (i *Identity) Key() (*ecdsa.PrivateKey, error) {
 	}
 	i.key = key
 	return key, nil
+}
+
+// Witness is the key by which the node cosigns checkpoints of the audit logs, as
+// its own word and not the cluster's; it is made where there is none.
+func (i *Identity) Witness(node string) (*trust.Witness, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.witness != nil {
+		return i.witness, nil
+	}
+	b, err := os.ReadFile(i.path("witness.key"))
+	if errors.Is(err, os.ErrNotExist) {
+		var skey string
+		if skey, _, err = trust.NewWitness(node, rand.Reader); err != nil {
+			return nil, err
+		}
+		b = []byte(skey + "\n")
+		if err := disk.MkdirAll(i.dir); err != nil {
+			return nil, err
+		}
+		err = disk.WriteFile(i.path("witness.key"), b, 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if i.witness, err = trust.ParseWitness(strings.TrimSpace(string(b))); err != nil {
+		return nil, fmt.Errorf("%s: %w", i.path("witness.key"), err)
+	}
+	return i.witness, nil
 }
 
 // Certify keeps a certificate of the node's key, with those of the authorities

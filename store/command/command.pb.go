@@ -1856,6 +1856,7 @@ type ChangeMember struct {
 	Release       *string                `protobuf:"bytes,5,opt,name=release,proto3,oneof" json:"release,omitempty"`
 	Commands      *uint32                `protobuf:"varint,6,opt,name=commands,proto3,oneof" json:"commands,omitempty"`
 	Draining      *bool                  `protobuf:"varint,7,opt,name=draining,proto3,oneof" json:"draining,omitempty"`
+	Witness       *string                `protobuf:"bytes,8,opt,name=witness,proto3,oneof" json:"witness,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1937,6 +1938,13 @@ func (x *ChangeMember) GetDraining() bool {
 		return *x.Draining
 	}
 	return false
+}
+
+func (x *ChangeMember) GetWitness() string {
+	if x != nil && x.Witness != nil {
+		return *x.Witness
+	}
+	return ""
 }
 
 type RemoveMember struct {
@@ -3501,6 +3509,7 @@ type Member struct {
 	Commands      uint32                 `protobuf:"varint,8,opt,name=commands,proto3" json:"commands,omitempty"` // newest version of the commands that this knows
 	Draining      bool                   `protobuf:"varint,9,opt,name=draining,proto3" json:"draining,omitempty"` // takes no jobs
 	Replaces      string                 `protobuf:"bytes,10,opt,name=replaces,proto3" json:"replaces,omitempty"` // the member whose place it takes
+	Witness       string                 `protobuf:"bytes,11,opt,name=witness,proto3" json:"witness,omitempty"`   // key (vkey) by which it cosigns checkpoints of the logs
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3601,6 +3610,13 @@ func (x *Member) GetDraining() bool {
 func (x *Member) GetReplaces() string {
 	if x != nil {
 		return x.Replaces
+	}
+	return ""
+}
+
+func (x *Member) GetWitness() string {
+	if x != nil {
+		return x.Witness
 	}
 	return ""
 }
@@ -3740,7 +3756,7 @@ const file_command_proto_rawDesc = "" +
 	"\n" +
 	"invitation\x18\x01 \x01(\tR\n" +
 	"invitation\x121\n" +
-	"\x06member\x18\x02 \x01(\v2\x19.gatehouse.command.MemberR\x06member\"\x95\x02\n" +
+	"\x06member\x18\x02 \x01(\v2\x19.gatehouse.command.MemberR\x06member\"\xc0\x02\n" +
 	"\fChangeMember\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1d\n" +
 	"\aaddress\x18\x02 \x01(\tH\x00R\aaddress\x88\x01\x01\x12\x17\n" +
@@ -3748,7 +3764,8 @@ const file_command_proto_rawDesc = "" +
 	"\x03key\x18\x04 \x01(\fH\x02R\x03key\x88\x01\x01\x12\x1d\n" +
 	"\arelease\x18\x05 \x01(\tH\x03R\arelease\x88\x01\x01\x12\x1f\n" +
 	"\bcommands\x18\x06 \x01(\rH\x04R\bcommands\x88\x01\x01\x12\x1f\n" +
-	"\bdraining\x18\a \x01(\bH\x05R\bdraining\x88\x01\x01B\n" +
+	"\bdraining\x18\a \x01(\bH\x05R\bdraining\x88\x01\x01\x12\x1d\n" +
+	"\awitness\x18\b \x01(\tH\x06R\awitness\x88\x01\x01B\n" +
 	"\n" +
 	"\b_addressB\a\n" +
 	"\x05_nameB\x06\n" +
@@ -3756,7 +3773,9 @@ const file_command_proto_rawDesc = "" +
 	"\n" +
 	"\b_releaseB\v\n" +
 	"\t_commandsB\v\n" +
-	"\t_draining\"\"\n" +
+	"\t_drainingB\n" +
+	"\n" +
+	"\b_witness\"\"\n" +
 	"\fRemoveMember\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"R\n" +
 	"\bReassign\x12\x18\n" +
@@ -3897,7 +3916,7 @@ const file_command_proto_rawDesc = "" +
 	"\x06secret\x18\x02 \x01(\fR\x06secret\x12\x1d\n" +
 	"\n" +
 	"expires_ns\x18\x03 \x01(\x03R\texpiresNs\x12\x1a\n" +
-	"\breplaces\x18\x04 \x01(\tR\breplaces\"\x82\x02\n" +
+	"\breplaces\x18\x04 \x01(\tR\breplaces\"\x9c\x02\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3910,7 +3929,8 @@ const file_command_proto_rawDesc = "" +
 	"\bcommands\x18\b \x01(\rR\bcommands\x12\x1a\n" +
 	"\bdraining\x18\t \x01(\bR\bdraining\x12\x1a\n" +
 	"\breplaces\x18\n" +
-	" \x01(\tR\breplaces*\xa8\x03\n" +
+	" \x01(\tR\breplaces\x12\x18\n" +
+	"\awitness\x18\v \x01(\tR\awitness*\xa8\x03\n" +
 	"\x04Type\x12\b\n" +
 	"\x04NONE\x10\x00\x12\t\n" +
 	"\x05FOUND\x10\x01\x12\t\n" +

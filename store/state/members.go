@@ -16,6 +16,7 @@ const (
 	// maxInvitations that are open at one time: one for each place there is.
 	maxInvitations = MaxMembers
 	maxAddress     = 255 + 1 + 5 // a host name (RFC 1035), ":", a port
+	maxWitness     = 512         // a name of 255 bytes at most, a hash, a key of 45 in base64
 )
 
 var (
@@ -212,6 +213,12 @@ func (a *apply) changeMember(p *command.ChangeMember) error {
 	}
 	if p.Draining != nil {
 		m.Draining = *p.Draining
+	}
+	if p.Witness != nil {
+		if len(*p.Witness) > maxWitness {
+			return refuse(Malformed)
+		}
+		m.Witness = *p.Witness
 	}
 	present, err := a.present()
 	switch {

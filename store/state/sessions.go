@@ -153,7 +153,7 @@ func (a *apply) addEvidence(p *command.AddEvidence) error {
 	a.put(blobs, key(e.Blob), key(a.Tenant, s.Id))
 	a.answer.Named = append(a.answer.Named, e.Blob)
 	s.State = Collect
-	a.answer.Id = e.Id
+	a.answer.Id, a.answer.Sessions = e.Id, append(a.answer.Sessions, s.Id) // who watches it, on whichever node
 	return a.save(s)
 }
 

@@ -105,7 +105,7 @@ func one(f Fault, from, to float64) func(*rand.Rand) []Fault {
 		case SlowDisk:
 			f.Rate = 10 + r.Int64N(90)
 		case Fill:
-			f.Leave = r.Int64N(4 << 20)
+			f.Leave = r.Int64N(1 << 20)
 		}
 		return []Fault{f}
 	}
@@ -130,8 +130,8 @@ func nemeses() []nemesis {
 		{"freeze-leader", lab.Freeze, one(Fault{Kind: Freeze, On: Leader}, 6, 15)},
 		{"freeze-follower", lab.Freeze, one(Fault{Kind: Freeze, On: Follower}, 6, 15)},
 		{"slow-disk-leader", lab.SlowDevice, one(Fault{Kind: SlowDisk, On: Leader}, 5, 15)},
-		{"full-leader", lab.Machines, one(Fault{Kind: Fill, On: Leader}, 5, 12)},
-		{"full-follower", lab.Machines, one(Fault{Kind: Fill, On: Follower}, 5, 12)},
+		{"full-leader", lab.Machines, one(Fault{Kind: Fill, On: Leader}, 8, 15)},
+		{"full-follower", lab.Machines, one(Fault{Kind: Fill, On: Follower}, 8, 15)},
 		{"clock-ahead", lab.Machines, clocks(5 * time.Minute)},
 		{"clock-behind", lab.Machines, clocks(-time.Hour)},
 	}
