@@ -217,14 +217,17 @@ func TestMemory(t *testing.T) {
 	if grown := peak.Load() - before; grown > bound*sum {
 		t.Errorf("%d MiB more", grown>>20)
 	}
-	// On a slow machine they take longer than a node waits for an answer.
+	// On a slow machine some are not answered in time: they may be there or not.
+	c.same(t)
 	close(proposed)
+	applied, there := from.events(t), 0
 	for id := range proposed {
-		for end := time.Now().Add(30 * time.Second); from.events(t)[id] != 1; time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s is there %d times", id, from.events(t)[id])
-			}
+		there += applied[id]
+		if applied[id] > 1 {
+			t.Errorf("%s was applied %d times", id, applied[id])
 		}
 	}
-	c.same(t)
+	if int64(there) < answered.Load() {
+		t.Errorf("%d were answered, %d are there", answered.Load(), there)
+	}
 }
