@@ -90,9 +90,10 @@ type Node struct {
 
 	snapshots *snapshots
 
-	reads   rounds
-	asked   asked
-	settled atomic.Uint64 // the term in which all entries of earlier ones are applied here
+	reads    rounds // of this node's callers
+	confirms rounds // of the other nodes', and its own, where it leads
+	asked    asked
+	settled  atomic.Uint64 // the term in which all entries of earlier ones are applied here
 }
 
 // Open starts the member. Where it is the only voter it waits until the state

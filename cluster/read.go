@@ -50,28 +50,39 @@ func (n *Node) follow(ctx context.Context, leader string) error {
 	return n.fsm.await(ctx, n.ended, index)
 }
 
-// readIndex is the entry up to which the leader's state, and another node's
-// once it holds it, has all that was answered. That this node still leads is
-// asked of the others after the entries of earlier leaders were applied.
+// readIndex is the entry up to which the leader's state, and another node's once
+// it holds it, has all that was answered before the call. Those who ask while the
+// voters are asked share the next round. Error: errElsewhere.
 func (n *Node) readIndex(ctx context.Context) (uint64, error) {
+	err := n.confirms.join(ctx, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), n.config.patience)
+		defer cancel()
+		return n.leads(ctx)
+	})
+	index, _ := n.config.State.Applied()
+	return index, err
+}
+
+// leads makes sure that this node does: that nobody was elected after it, once the
+// entries of earlier leaders are applied here.
+func (n *Node) leads(ctx context.Context) error {
 	term := n.raft.CurrentTerm()
 	if n.settled.Load() != term {
 		if err := n.wait(ctx, n.raft.Barrier(0)); err != nil {
-			return 0, err
+			return err
 		}
 		if n.raft.CurrentTerm() != term {
-			return 0, errElsewhere
+			return errElsewhere
 		}
 		n.settled.Store(term)
 	}
 	if err := n.confirm(ctx, term); err != nil {
-		return 0, err
+		return err
 	}
 	if n.raft.CurrentTerm() != term {
-		return 0, errElsewhere
+		return errElsewhere
 	}
-	index, _ := n.config.State.Applied()
-	return index, nil
+	return nil
 }
 
 // wait for Raft. Errors: errElsewhere, errStopped, the context's, Raft's.

@@ -3,6 +3,7 @@ package appliancetest
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -41,15 +42,19 @@ func (c *Cluster) of(peer string) []Option {
 	return append([]Option{Config(func(c *appliance.Config) { c.Peer, c.Engine.Runtime.Workers = peer, 1 })}, c.options...)
 }
 
-// freePort is an address on which nobody listens.
+// freePort is an address on which nobody listens: below those that the system
+// gives to connections (32768 on Linux), so that it stays free until it is used.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Join invites a node by the first one, has it join, and waits until it serves.

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
+	random "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -86,12 +88,19 @@ type node struct {
 	end       func()
 }
 
+// freePort is an address on which nobody listens: below those that the system
+// gives to connections (32768 on Linux), so that it stays free until it is used.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+random.IntN(20000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // founded is a house of one node, whose cluster is set up.
