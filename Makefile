@@ -9,6 +9,9 @@ export CGO_ENABLED := 1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    := 30s
+# Packages that are tested at one time: those of the cluster wait more than they
+# compute.
+ATONCE       = $(shell echo $$(( $$(nproc) + 1 )))
 SOURCES      = $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') $(wildcard engine/picture/*.[ch]) \
                appliance/api/openapi.yaml appliance/api/api.html appliance/decide/default.json appliance/report/report.html appliance/report/style.css go.mod go.sum
 
@@ -33,8 +36,8 @@ assets: deps
 	@go run ./cmd/assets
 
 test: deps assets lint gatehouse
-	go test ./...
-	go test -race -short ./engine/... ./store/... ./cluster/... ./appliance/...
+	go test -p $(ATONCE) ./...
+	go test -p $(ATONCE) -race -short ./engine/... ./store/... ./cluster/... ./appliance/...
 
 # The code and the page that are written from the descriptions.
 generate:

@@ -216,6 +216,7 @@ func (n *Node) arrive(ctx context.Context) error {
 		return err
 	}
 	n.open.Store(true)
+	n.replica.Wake() // what it missed while it was away
 	return nil
 }
 

@@ -92,6 +92,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	if err != nil {
+		err = n.cause(err, failed)
 		n.cutOff()
 		return err // nothing more is written: a promise is broken
 	}
@@ -132,6 +133,27 @@ func (n *Node) Run(ctx context.Context) error {
 	case err = <-failed:
 	case err = <-n.fatal:
 	default:
+	}
+	return err
+}
+
+// causeTime is how long the end waits for who can say best why.
+const causeTime = 500 * time.Millisecond
+
+// cause of the end: where a disk is full or has failed, several parts see it, and
+// some only that nothing answers any more.
+func (n *Node) cause(err error, failed <-chan error) error {
+	late := time.NewTimer(causeTime)
+	defer late.Stop()
+	for Exit(err) == 1 {
+		select {
+		case other := <-failed:
+			err = errors.Join(other, err)
+		case other := <-n.fatal:
+			err = errors.Join(other, err)
+		case <-late.C:
+			return err
+		}
 	}
 	return err
 }

@@ -71,7 +71,10 @@ func (s *Service) Create(ctx context.Context, c access.Caller, r Request, idem *
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
+	now, err := s.time()
+	if err != nil {
+		return nil, err
+	}
 	u := &command.Subject{Id: id.New(id.Subject, now, s.Rand), Tenant: c.Tenant, CreatedNs: now.UnixNano()}
 	known := false
 	if r.Reference != "" {
@@ -116,6 +119,16 @@ func (s *Service) Create(ctx context.Context, c access.Caller, r Request, idem *
 		return nil, err
 	}
 	return s.asCreated(c, a.Id)
+}
+
+// time is this node's, or the cluster's where that is later: what a node begins
+// whose clock is behind must not have expired for the others.
+func (s *Service) time() (now time.Time, err error) {
+	err = s.State.View(func(v *state.View) error { now = time.Unix(0, v.Time()); return nil })
+	if own := s.Now(); own.After(now) {
+		now = own
+	}
+	return now, err
 }
 
 // asCreated gives a session as it was when it was made, so that a request

@@ -15,6 +15,10 @@ import (
 // recovery is the promise: any one node may fail, and the service answers again.
 const recovery = 5 * time.Second
 
+// thaw is the same where the leader's disk hangs: it is given four seconds to
+// answer first (cluster/watch).
+const thaw = 10 * time.Second
+
 // three nodes under faults, and what was found.
 func (s *settings) three(ctx context.Context, f *figures) error {
 	began := time.Now()
@@ -67,11 +71,17 @@ func (s *settings) threeFigures(r *siege.Report, f *figures) {
 	} {
 		f.goal("chaos_three_"+one.name, float64(r.Count(one.sorts...)), one.unit, "<=", 0)
 	}
-	var gaps []time.Duration
+	var gaps, frozen []time.Duration
 	for _, one := range r.Rounds {
-		if promised(one.Nemesis) {
+		switch {
+		case one.Nemesis == "freeze-leader":
+			frozen = append(frozen, one.Gap)
+		case promised(one.Nemesis):
 			gaps = append(gaps, one.Gap)
 		}
+	}
+	if len(frozen) > 0 {
+		f.goal("chaos_three_frozen_leader_max", seconds(slices.Max(frozen)), "s", "<=", thaw.Seconds())
 	}
 	if len(gaps) > 0 {
 		f.info("chaos_three_unavailable_p50", seconds(at(gaps, 0.5)), "s")
