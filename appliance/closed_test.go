@@ -104,6 +104,12 @@ func audited() (all []access.Route) {
 // ask sends the example of a route under a name of its own.
 func (h *held) ask(t *testing.T, r access.Route, name string) *appliancetest.Answer {
 	t.Helper()
+	path, body, headers := h.example(t, r, name)
+	return h.all.Do(t, r.Method, path, body, headers...)
+}
+
+func (h *held) example(t *testing.T, r access.Route, name string) (path string, body *appliancetest.Body, headers []string) {
+	t.Helper()
 	have := h.have
 	switch r.Operation {
 	case "putEvidence":
@@ -111,8 +117,8 @@ func (h *held) ask(t *testing.T, r access.Route, name string) *appliancetest.Ans
 	case "submitSession":
 		have = map[string]string{"session": h.have["filled"]}
 	}
-	path, body, headers := appliancetest.Example(t, r, have)
-	return h.all.Do(t, r.Method, path, body, append(headers, "X-Request-Id: "+name+"-"+r.Operation)...)
+	path, body, headers = appliancetest.Example(t, r, have)
+	return path, body, append(headers, "X-Request-Id: "+name+"-"+r.Operation)
 }
 
 // refuses asks for everything, which must be answered with one of the problems
@@ -120,15 +126,38 @@ func (h *held) ask(t *testing.T, r access.Route, name string) *appliancetest.Ans
 func (h *held) refuses(t *testing.T, name string, routes []access.Route, problems ...string) {
 	t.Helper()
 	for _, r := range routes {
-		a := h.ask(t, r, name)
-		if !slices.Contains(problems, a.Problem(t)) || a.Status < 500 {
-			t.Errorf("%s: %s: %d %.300s", name, r.Operation, a.Status, a.Body)
+		h.refused(t, name, r, h.ask(t, r, name), problems...)
+	}
+}
+
+func (h *held) refused(t *testing.T, name string, r access.Route, a *appliancetest.Answer, problems ...string) {
+	t.Helper()
+	if !slices.Contains(problems, a.Problem(t)) || a.Status < 500 {
+		t.Errorf("%s: %s: %d %.300s", name, r.Operation, a.Status, a.Body)
+	}
+	for _, p := range h.private {
+		if strings.Contains(string(a.Body), p) {
+			t.Errorf("%s: %s shows %.20q", name, r.Operation, p)
 		}
-		for _, p := range h.private {
-			if strings.Contains(string(a.Body), p) {
-				t.Errorf("%s: %s shows %.20q", name, r.Operation, p)
-			}
+	}
+}
+
+// ends asks for everything of a node that ends at the first of it: who is answered
+// at all is refused.
+func (h *held) ends(t *testing.T, name string, routes []access.Route) {
+	t.Helper()
+	cut := 0
+	for _, r := range routes {
+		path, body, headers := h.example(t, r, name)
+		a, err := h.all.Send(h.all.Request(t, r.Method, path, body, headers...))
+		if err != nil {
+			cut++
+			continue
 		}
+		h.refused(t, name, r, a, "unavailable")
+	}
+	if cut == 0 {
+		t.Errorf("%s: the node goes on answering", name)
 	}
 }
 
@@ -312,7 +341,7 @@ func TestNothingWithoutItsLeaf(t *testing.T) {
 		before := h.all.Do(t, "GET", "/v1/sessions/"+h.have["filled"], nil).Want(t, 200)
 		noRoom(t, filepath.Join(h.Data, "raft", "log"))
 		// A second rotation is refused before anything is written.
-		h.refuses(t, "full", except(audited(), "unseal", "rotateAuditKey"), "unavailable")
+		h.ends(t, "full", except(audited(), "unseal", "rotateAuditKey"))
 		why := h.Broken(t, func() {
 			// The file with the vote stays locked by this process: what is on the
 			// disk is taken up as another process would find it.

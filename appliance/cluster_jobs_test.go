@@ -27,7 +27,7 @@ func (c *trio) draining(t *testing.T) {
 	drain(t, c.Nodes[0], of, true)
 	time.Sleep(200 * time.Millisecond) // it is told beside the answer
 	var all []string
-	for i := range 6 {
+	for i := range 4 {
 		op := ops[i%3]
 		id := op.FilledOf(t, "customer 1")
 		op.Do(t, "POST", "/v1/sessions/"+id+"/submit", nil).Want(t, 202)

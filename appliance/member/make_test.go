@@ -27,16 +27,22 @@ import (
 	"gatehouse/cluster"
 	"gatehouse/cluster/peer"
 	"gatehouse/cluster/pki"
+	"gatehouse/engine/enginetest"
 	"gatehouse/store/command"
 	"gatehouse/store/id"
 	"gatehouse/store/keys"
 	"gatehouse/store/state"
 )
 
-// TestMain has all tests run at one time: they wait, most of it.
+// TestMain has more tests run at one time than there are cores: they wait, most of
+// it. Under the race detector so many would keep a leader from its heartbeats.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	parallel := "12"
+	if enginetest.RaceDetector {
+		parallel = "4"
+	}
+	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)
 	}
 	m.Run()
@@ -259,8 +265,14 @@ func (h *house) applicant(t testing.TB, name string) *applicant {
 // invited is a token, through whichever node.
 func (n *node) invited(t testing.TB, replaces string) *member.Token {
 	t.Helper()
-	token, err := n.Invite(t.Context(), access.Caller{}, replaces)
-	must(t, err)
+	var token *member.Token
+	eventually(t, soon, "an invitation", func() bool {
+		var err error
+		if token, err = n.Invite(t.Context(), access.Caller{}, replaces); !errors.Is(err, cluster.ErrUnavailable) {
+			must(t, err)
+		}
+		return err == nil
+	})
 	again, err := member.ParseToken(token.String())
 	must(t, err)
 	return again
@@ -297,7 +309,7 @@ func three(t testing.TB) *house {
 		eventually(t, soon, "the leader knows it", func() bool { return slices.Contains(h.servers(t), n.id) })
 	}
 	for _, n := range h.nodes[1:] {
-		must(t, h.nodes[0].raft.Promote(t.Context(), n.id))
+		eventually(t, soon, "it has a vote", func() bool { return h.lead(t).raft.Promote(t.Context(), n.id) == nil })
 	}
 	eventually(t, soon, "all answer", func() bool {
 		for _, n := range h.nodes {

@@ -16,7 +16,7 @@ const crashSeed = "GATEHOUSE_CRASH_SEED"
 // Killed at random moments under load, the node loses nothing that it has
 // acknowledged, does nothing twice, and forks no log. 'make chaos' kills more.
 func TestKilledAtRandomMoments(t *testing.T) {
-	c := crash.Config{Binary: binary, Dir: onDisk(t), Document: specimenJPEG(t), Selfie: readFile(t, obama2), Kills: 50, Seed: uint64(time.Now().UnixNano())}
+	c := crash.Config{Binary: binary, Dir: onDisk(t), Document: specimenJPEG(t), Selfie: readFile(t, obama2), Kills: 30, Seed: uint64(time.Now().UnixNano())}
 	if testing.Short() {
 		c.Kills = 5
 	}

@@ -112,7 +112,7 @@ func TestDirectoriesThatAreNotWhole(t *testing.T) {
 				}
 			}
 			dir := filepath.Join(t.TempDir(), "data")
-			if out, err := exec.Command("cp", "-a", s.Data, dir).CombinedOutput(); err != nil {
+			if out, err := exec.Command("cp", "-a", "--sparse=always", s.Data, dir).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			if err := c.spoil(dir); err != nil {
