@@ -46,7 +46,7 @@ func TestHealing(t *testing.T) {
 	}
 	b.serve(t, address)
 	b.run(t) // the first pass is at once
-	eventually(t, "B has all", func() bool { return b.Stats().Missing == 0 && hasAll(b, names) })
+	eventually(t, "B has all", func() bool { s := b.Stats(); return s.Missing == 0 && !s.LastPass.IsZero() && hasAll(b, names) })
 	if a.gets.Load() == 0 || third.gets.Load() == 0 {
 		t.Error("one node gives all")
 	}
