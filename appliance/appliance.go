@@ -195,13 +195,13 @@ func (n *Node) Open(ctx context.Context) (err error) {
 func (n *Node) arrive(ctx context.Context) error {
 	err := n.raft.Ready(ctx)
 	if err == nil {
-		err = n.found(ctx)
+		err = n.insist(ctx, n.found)
 	}
 	if err := errors.Join(err, <-n.loaded); err != nil {
 		return err
 	}
-	if err := n.custody.Follow(ctx); err != nil {
-		return err
+	if err := n.custody.Follow(ctx); err != nil { // it is asked for again, and the API says so meanwhile
+		n.Log.Warn("the key-ring that is in force is not here yet", "error", err)
 	}
 	if err := n.fetchSegments(ctx); err != nil {
 		return err
@@ -209,7 +209,7 @@ func (n *Node) arrive(ctx context.Context) error {
 	if err := n.openServices(); err != nil {
 		return err
 	}
-	if err := n.begin(ctx); err != nil {
+	if err := n.insist(ctx, n.begin); err != nil {
 		return err
 	}
 	if err := n.openAPI(); err != nil {
@@ -218,6 +218,21 @@ func (n *Node) arrive(ctx context.Context) error {
 	n.open.Store(true)
 	n.replica.Wake() // what it missed while it was away
 	return nil
+}
+
+// insist on a step of the start: where the leader is lost meanwhile it is done
+// again, once there is one. An event may then be there twice.
+func (n *Node) insist(ctx context.Context, step func(context.Context) error) error {
+	for {
+		err := step(ctx)
+		if n.port == nil || !errors.Is(err, cluster.ErrUnavailable) {
+			return err
+		}
+		n.Log.Info("the start waits for a leader", "error", err)
+		if err := n.raft.Ready(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // SetupCode is the one-time code of a node that nobody has set up; else "".
