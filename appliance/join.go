@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"gatehouse/appliance/member"
-	"gatehouse/cluster/pki"
 	"gatehouse/store/command"
 	"gatehouse/store/disk"
 	"gatehouse/store/id"
@@ -73,11 +72,7 @@ func Join(ctx context.Context, j Joining) (out *Joined, err error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := identity.Key()
-	if err != nil {
-		return nil, err
-	}
-	request, err := pki.Request(key, rand.Reader)
+	request, err := identity.Request()
 	if err != nil {
 		return nil, err
 	}

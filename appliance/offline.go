@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"gatehouse/appliance/member"
-	"gatehouse/cluster/pki"
 	"gatehouse/store/command"
 	"gatehouse/store/disk"
 	"gatehouse/store/keys"
@@ -88,11 +87,7 @@ func RenewCertificate(dir string) (cert *x509.Certificate, err error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := identity.Key()
-	if err != nil {
-		return nil, err
-	}
-	request, err := pki.Request(key, rand.Reader)
+	request, err := identity.Request()
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package member
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,11 +34,7 @@ func (s *Service) keepCertificate(ctx context.Context) {
 // Renew the node's certificate, for the key that it has: by itself where it
 // leads, else by the leader.
 func (s *Service) Renew(ctx context.Context) error {
-	key, err := s.Identity.Key()
-	if err != nil {
-		return err
-	}
-	request, err := pki.Request(key, rand.Reader)
+	request, err := s.Identity.Request()
 	if err != nil {
 		return err
 	}

@@ -140,6 +140,15 @@ func (i *Identity) Key() (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
+// Request to have the node's key certified. The key is made where there is none.
+func (i *Identity) Request() ([]byte, error) {
+	key, err := i.Key()
+	if err != nil {
+		return nil, err
+	}
+	return pki.Request(key, rand.Reader)
+}
+
 // Witness is the key by which the node cosigns checkpoints of the audit logs, as
 // its own word and not the cluster's; it is made where there is none.
 func (i *Identity) Witness(node string) (*trust.Witness, error) {

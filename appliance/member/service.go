@@ -119,11 +119,7 @@ func (s *Service) Found(ctx context.Context) error {
 			return err
 		}
 	}
-	key, err := s.Identity.Key()
-	if err != nil {
-		return err
-	}
-	request, err := pki.Request(key, rand.Reader)
+	request, err := s.Identity.Request()
 	if err != nil {
 		return err
 	}

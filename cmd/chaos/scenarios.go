@@ -10,7 +10,7 @@ import (
 	"gatehouse/appliance/appliancetest/crash"
 )
 
-// firstStarts: once at each step of a start, and as often at random moments.
+// firstStarts: once at each step of a start, the rest at random moments.
 const firstStarts = 38
 
 // scenarios runs them all, the short ones first.
