@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,11 +162,15 @@ func TestBlockedReceiverBlocksNobody(t *testing.T) {
 	r.serving(nil)
 	r.buffer = 0
 	r.open()
-	eventually(t, "the receiver has the last one", func() bool { return h.Status()[0].Lag == 0 && h.Status()[0].LastError == "" })
+	want := l.want(tenant)
+	eventually(t, "the receiver has the last one", func() bool {
+		return h.Status()[0].Lag == 0 && slices.Contains(r.events(tenant), want[len(want)-1])
+	})
 	// What its kernel had acknowledged while nobody read is lost with the
-	// connection; the rest is all there.
-	got, want := r.events(tenant), l.want(tenant)
-	if len(got) == 0 || len(got) > len(want) {
+	// connection; the rest is all there, some of it twice where a batch was cut
+	// off on a busy machine.
+	got := once(r.events(tenant))
+	if len(got) > len(want) {
 		t.Fatalf("%d events", len(got))
 	}
 	same(t, "receiver", got, want[len(want)-len(got):])
@@ -174,6 +179,15 @@ func TestBlockedReceiverBlocksNobody(t *testing.T) {
 	if l.largest > forward.MaxBatch+audit.MaxLeaf {
 		t.Errorf("%d bytes were held at once", l.largest)
 	}
+}
+
+// once leaves of each event the first.
+func once(events []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(events), func(e string) bool {
+		defer func() { seen[e] = true }()
+		return seen[e]
+	})
 }
 
 func TestSlowReceiver(t *testing.T) {
