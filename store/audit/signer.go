@@ -146,6 +146,14 @@ func (s *Signer) Check(origin string, size int64, h Hashes) error {
 	return s.extends(origin, head{size, root}, h)
 }
 
+// Last gives the largest tree of a log that was signed; size 0: none was.
+func (s *Signer) Last(origin string) (size int64, root tlog.Hash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.last.heads[origin]
+	return last.size, last.root
+}
+
 func (s *Signer) extends(origin string, next head, h Hashes) error {
 	if err := s.open(origin); err != nil {
 		return err

@@ -59,6 +59,9 @@ const (
 	Type_CHANGE_MEMBER Type = 26 // ChangeMember
 	Type_REMOVE_MEMBER Type = 27 // RemoveMember
 	Type_REASSIGN      Type = 28 // Reassign: another node takes a job, for no fault of the job's
+	// Since version 3.
+	Type_START_EPOCH      Type = 29 // StartEpoch: the audit logs go on under another origin
+	Type_CHANGE_AUTHORITY Type = 30 // ChangeAuthority: one step of its rotation
 )
 
 // Enum value maps for Type.
@@ -93,37 +96,41 @@ var (
 		26: "CHANGE_MEMBER",
 		27: "REMOVE_MEMBER",
 		28: "REASSIGN",
+		29: "START_EPOCH",
+		30: "CHANGE_AUTHORITY",
 	}
 	Type_value = map[string]int32{
-		"NONE":           0,
-		"FOUND":          1,
-		"SETUP":          2,
-		"CREATE_TENANT":  3,
-		"CREATE_CLIENT":  4,
-		"REVOKE_CLIENT":  5,
-		"CREATE_SESSION": 6,
-		"ADD_EVIDENCE":   7,
-		"SUBMIT":         8,
-		"RETRY":          9,
-		"COMPLETE":       10,
-		"RETURN":         11,
-		"FAIL":           12,
-		"RECORD":         13,
-		"TICK":           14,
-		"ERASE_SUBJECT":  15,
-		"FINALISE":       16,
-		"RENEW_CODE":     17,
-		"BLOCK":          18,
-		"UNBLOCK":        19,
-		"SEAL_SEGMENT":   20,
-		"COSIGN":         21,
-		"SET_AUTHORITY":  22,
-		"SET_RING":       23,
-		"INVITE":         24,
-		"JOIN":           25,
-		"CHANGE_MEMBER":  26,
-		"REMOVE_MEMBER":  27,
-		"REASSIGN":       28,
+		"NONE":             0,
+		"FOUND":            1,
+		"SETUP":            2,
+		"CREATE_TENANT":    3,
+		"CREATE_CLIENT":    4,
+		"REVOKE_CLIENT":    5,
+		"CREATE_SESSION":   6,
+		"ADD_EVIDENCE":     7,
+		"SUBMIT":           8,
+		"RETRY":            9,
+		"COMPLETE":         10,
+		"RETURN":           11,
+		"FAIL":             12,
+		"RECORD":           13,
+		"TICK":             14,
+		"ERASE_SUBJECT":    15,
+		"FINALISE":         16,
+		"RENEW_CODE":       17,
+		"BLOCK":            18,
+		"UNBLOCK":          19,
+		"SEAL_SEGMENT":     20,
+		"COSIGN":           21,
+		"SET_AUTHORITY":    22,
+		"SET_RING":         23,
+		"INVITE":           24,
+		"JOIN":             25,
+		"CHANGE_MEMBER":    26,
+		"REMOVE_MEMBER":    27,
+		"REASSIGN":         28,
+		"START_EPOCH":      29,
+		"CHANGE_AUTHORITY": 30,
 	}
 )
 
@@ -1698,6 +1705,209 @@ func (x *SetAuthority) GetAuthority() *Authority {
 	return nil
 }
 
+// StartEpoch closes every audit log where it stands and lets it go on under the
+// next origin: after a recovery or a restore the old one might contradict what
+// was signed of it.
+type StartEpoch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`  // the one that starts
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // a code: quorum_lost, restored
+	Beyond        []*Signed              `protobuf:"bytes,3,rep,name=beyond,proto3" json:"beyond,omitempty"` // signed of logs that do not have it any more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartEpoch) Reset() {
+	*x = StartEpoch{}
+	mi := &file_command_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartEpoch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartEpoch) ProtoMessage() {}
+
+func (x *StartEpoch) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartEpoch.ProtoReflect.Descriptor instead.
+func (*StartEpoch) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *StartEpoch) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *StartEpoch) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *StartEpoch) GetBeyond() []*Signed {
+	if x != nil {
+		return x.Beyond
+	}
+	return nil
+}
+
+// Signed is the largest tree of a log that was signed.
+type Signed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Log           string                 `protobuf:"bytes,1,opt,name=log,proto3" json:"log,omitempty"`
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Root          string                 `protobuf:"bytes,3,opt,name=root,proto3" json:"root,omitempty"` // base64
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signed) Reset() {
+	*x = Signed{}
+	mi := &file_command_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signed) ProtoMessage() {}
+
+func (x *Signed) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signed.ProtoReflect.Descriptor instead.
+func (*Signed) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Signed) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
+}
+
+func (x *Signed) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Signed) GetRoot() string {
+	if x != nil {
+		return x.Root
+	}
+	return ""
+}
+
+// ChangeAuthority is a step of the authority's rotation: another one is trusted
+// beside it (next), then certifies in its place (switch), then is trusted alone
+// (drop). One of them is set.
+type ChangeAuthority struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Before          []byte                 `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`                                          // SHA-256 of the certificate of the authority in force
+	NextCertificate []byte                 `protobuf:"bytes,2,opt,name=next_certificate,json=nextCertificate,proto3" json:"next_certificate,omitempty"` // DER
+	NextKey         []byte                 `protobuf:"bytes,3,opt,name=next_key,json=nextKey,proto3" json:"next_key,omitempty"`                         // PKCS #8, sealed under the key-ring
+	Switch          bool                   `protobuf:"varint,4,opt,name=switch,proto3" json:"switch,omitempty"`
+	Drop            bool                   `protobuf:"varint,5,opt,name=drop,proto3" json:"drop,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ChangeAuthority) Reset() {
+	*x = ChangeAuthority{}
+	mi := &file_command_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeAuthority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeAuthority) ProtoMessage() {}
+
+func (x *ChangeAuthority) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeAuthority.ProtoReflect.Descriptor instead.
+func (*ChangeAuthority) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ChangeAuthority) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *ChangeAuthority) GetNextCertificate() []byte {
+	if x != nil {
+		return x.NextCertificate
+	}
+	return nil
+}
+
+func (x *ChangeAuthority) GetNextKey() []byte {
+	if x != nil {
+		return x.NextKey
+	}
+	return nil
+}
+
+func (x *ChangeAuthority) GetSwitch() bool {
+	if x != nil {
+		return x.Switch
+	}
+	return false
+}
+
+func (x *ChangeAuthority) GetDrop() bool {
+	if x != nil {
+		return x.Drop
+	}
+	return false
+}
+
 type SetRing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ring          *Ring                  `protobuf:"bytes,1,opt,name=ring,proto3" json:"ring,omitempty"`
@@ -1708,7 +1918,7 @@ type SetRing struct {
 
 func (x *SetRing) Reset() {
 	*x = SetRing{}
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1930,7 @@ func (x *SetRing) String() string {
 func (*SetRing) ProtoMessage() {}
 
 func (x *SetRing) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[25]
+	mi := &file_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1943,7 @@ func (x *SetRing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRing.ProtoReflect.Descriptor instead.
 func (*SetRing) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{25}
+	return file_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetRing) GetRing() *Ring {
@@ -1759,7 +1969,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +1981,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[26]
+	mi := &file_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1784,7 +1994,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{26}
+	return file_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Invite) GetInvitation() *Invitation {
@@ -1804,7 +2014,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +2026,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[27]
+	mi := &file_command_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +2039,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{27}
+	return file_command_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Join) GetInvitation() string {
@@ -1863,7 +2073,7 @@ type ChangeMember struct {
 
 func (x *ChangeMember) Reset() {
 	*x = ChangeMember{}
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2085,7 @@ func (x *ChangeMember) String() string {
 func (*ChangeMember) ProtoMessage() {}
 
 func (x *ChangeMember) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[28]
+	mi := &file_command_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2098,7 @@ func (x *ChangeMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeMember.ProtoReflect.Descriptor instead.
 func (*ChangeMember) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{28}
+	return file_command_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ChangeMember) GetNode() string {
@@ -1956,7 +2166,7 @@ type RemoveMember struct {
 
 func (x *RemoveMember) Reset() {
 	*x = RemoveMember{}
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2178,7 @@ func (x *RemoveMember) String() string {
 func (*RemoveMember) ProtoMessage() {}
 
 func (x *RemoveMember) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[29]
+	mi := &file_command_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2191,7 @@ func (x *RemoveMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMember.ProtoReflect.Descriptor instead.
 func (*RemoveMember) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{29}
+	return file_command_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RemoveMember) GetNode() string {
@@ -2002,7 +2212,7 @@ type Reassign struct {
 
 func (x *Reassign) Reset() {
 	*x = Reassign{}
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2224,7 @@ func (x *Reassign) String() string {
 func (*Reassign) ProtoMessage() {}
 
 func (x *Reassign) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[30]
+	mi := &file_command_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2237,7 @@ func (x *Reassign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reassign.ProtoReflect.Descriptor instead.
 func (*Reassign) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{30}
+	return file_command_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Reassign) GetSession() string {
@@ -2069,7 +2279,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_command_proto_msgTypes[31]
+	mi := &file_command_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2081,7 +2291,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[31]
+	mi := &file_command_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2094,7 +2304,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{31}
+	return file_command_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Answer) GetIndex() uint64 {
@@ -2172,7 +2382,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_command_proto_msgTypes[32]
+	mi := &file_command_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2394,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[32]
+	mi := &file_command_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2407,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{32}
+	return file_command_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Tenant) GetId() string {
@@ -2244,7 +2454,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_command_proto_msgTypes[33]
+	mi := &file_command_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2466,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[33]
+	mi := &file_command_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2479,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{33}
+	return file_command_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Client) GetId() string {
@@ -2344,7 +2554,7 @@ type Subject struct {
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_command_proto_msgTypes[34]
+	mi := &file_command_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2356,7 +2566,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[34]
+	mi := &file_command_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2369,7 +2579,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{34}
+	return file_command_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Subject) GetId() string {
@@ -2439,7 +2649,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_command_proto_msgTypes[35]
+	mi := &file_command_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2661,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[35]
+	mi := &file_command_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2674,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{35}
+	return file_command_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Consent) GetTextVersion() string {
@@ -2517,7 +2727,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_command_proto_msgTypes[36]
+	mi := &file_command_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2739,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[36]
+	mi := &file_command_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2752,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{36}
+	return file_command_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Session) GetId() string {
@@ -2710,7 +2920,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_command_proto_msgTypes[37]
+	mi := &file_command_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +2932,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[37]
+	mi := &file_command_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +2945,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{37}
+	return file_command_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Evidence) GetId() string {
@@ -2820,7 +3030,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_command_proto_msgTypes[38]
+	mi := &file_command_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +3042,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[38]
+	mi := &file_command_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +3055,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{38}
+	return file_command_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Result) GetSession() string {
@@ -2888,7 +3098,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_command_proto_msgTypes[39]
+	mi := &file_command_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2900,7 +3110,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[39]
+	mi := &file_command_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2913,7 +3123,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{39}
+	return file_command_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Template) GetSession() string {
@@ -2957,7 +3167,7 @@ type Enrolment struct {
 
 func (x *Enrolment) Reset() {
 	*x = Enrolment{}
-	mi := &file_command_proto_msgTypes[40]
+	mi := &file_command_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2969,7 +3179,7 @@ func (x *Enrolment) String() string {
 func (*Enrolment) ProtoMessage() {}
 
 func (x *Enrolment) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[40]
+	mi := &file_command_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2982,7 +3192,7 @@ func (x *Enrolment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enrolment.ProtoReflect.Descriptor instead.
 func (*Enrolment) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{40}
+	return file_command_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Enrolment) GetList() string {
@@ -3029,7 +3239,7 @@ type Blocked struct {
 
 func (x *Blocked) Reset() {
 	*x = Blocked{}
-	mi := &file_command_proto_msgTypes[41]
+	mi := &file_command_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3041,7 +3251,7 @@ func (x *Blocked) String() string {
 func (*Blocked) ProtoMessage() {}
 
 func (x *Blocked) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[41]
+	mi := &file_command_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3054,7 +3264,7 @@ func (x *Blocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blocked.ProtoReflect.Descriptor instead.
 func (*Blocked) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{41}
+	return file_command_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Blocked) GetId() string {
@@ -3120,7 +3330,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_command_proto_msgTypes[42]
+	mi := &file_command_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3132,7 +3342,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[42]
+	mi := &file_command_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3145,7 +3355,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{42}
+	return file_command_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Replay) GetRequest() []byte {
@@ -3203,7 +3413,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_command_proto_msgTypes[43]
+	mi := &file_command_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3215,7 +3425,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[43]
+	mi := &file_command_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3228,7 +3438,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{43}
+	return file_command_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Head) GetSize() uint64 {
@@ -3271,7 +3481,7 @@ type Cosignature struct {
 
 func (x *Cosignature) Reset() {
 	*x = Cosignature{}
-	mi := &file_command_proto_msgTypes[44]
+	mi := &file_command_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3283,7 +3493,7 @@ func (x *Cosignature) String() string {
 func (*Cosignature) ProtoMessage() {}
 
 func (x *Cosignature) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[44]
+	mi := &file_command_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3296,7 +3506,7 @@ func (x *Cosignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cosignature.ProtoReflect.Descriptor instead.
 func (*Cosignature) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{44}
+	return file_command_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Cosignature) GetSize() uint64 {
@@ -3322,16 +3532,20 @@ func (x *Cosignature) GetLine() string {
 
 // Authority certifies the members of the cluster.
 type Authority struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER
-	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`                 // PKCS #8, sealed under the key-ring
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Certificate []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER
+	Key         []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`                 // PKCS #8, sealed under the key-ring
+	// While it is being rotated (version 3).
+	NextCertificate []byte `protobuf:"bytes,3,opt,name=next_certificate,json=nextCertificate,proto3" json:"next_certificate,omitempty"` // DER: trusted as well, and certifies nobody yet
+	NextKey         []byte `protobuf:"bytes,4,opt,name=next_key,json=nextKey,proto3" json:"next_key,omitempty"`
+	Earlier         []byte `protobuf:"bytes,5,opt,name=earlier,proto3" json:"earlier,omitempty"` // DER: trusted as well, and certifies nobody any more
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Authority) Reset() {
 	*x = Authority{}
-	mi := &file_command_proto_msgTypes[45]
+	mi := &file_command_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3343,7 +3557,7 @@ func (x *Authority) String() string {
 func (*Authority) ProtoMessage() {}
 
 func (x *Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[45]
+	mi := &file_command_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3356,7 +3570,7 @@ func (x *Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authority.ProtoReflect.Descriptor instead.
 func (*Authority) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{45}
+	return file_command_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Authority) GetCertificate() []byte {
@@ -3373,6 +3587,27 @@ func (x *Authority) GetKey() []byte {
 	return nil
 }
 
+func (x *Authority) GetNextCertificate() []byte {
+	if x != nil {
+		return x.NextCertificate
+	}
+	return nil
+}
+
+func (x *Authority) GetNextKey() []byte {
+	if x != nil {
+		return x.NextKey
+	}
+	return nil
+}
+
+func (x *Authority) GetEarlier() []byte {
+	if x != nil {
+		return x.Earlier
+	}
+	return nil
+}
+
 // Ring is the key-ring's file that is in force. The file itself never enters
 // the log: what it held could not be erased from there.
 type Ring struct {
@@ -3385,7 +3620,7 @@ type Ring struct {
 
 func (x *Ring) Reset() {
 	*x = Ring{}
-	mi := &file_command_proto_msgTypes[46]
+	mi := &file_command_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3397,7 +3632,7 @@ func (x *Ring) String() string {
 func (*Ring) ProtoMessage() {}
 
 func (x *Ring) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[46]
+	mi := &file_command_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3410,7 +3645,7 @@ func (x *Ring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ring.ProtoReflect.Descriptor instead.
 func (*Ring) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{46}
+	return file_command_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Ring) GetSerial() uint64 {
@@ -3440,7 +3675,7 @@ type Invitation struct {
 
 func (x *Invitation) Reset() {
 	*x = Invitation{}
-	mi := &file_command_proto_msgTypes[47]
+	mi := &file_command_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3452,7 +3687,7 @@ func (x *Invitation) String() string {
 func (*Invitation) ProtoMessage() {}
 
 func (x *Invitation) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[47]
+	mi := &file_command_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3465,7 +3700,7 @@ func (x *Invitation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invitation.ProtoReflect.Descriptor instead.
 func (*Invitation) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{47}
+	return file_command_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Invitation) GetId() string {
@@ -3516,7 +3751,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_command_proto_msgTypes[48]
+	mi := &file_command_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3528,7 +3763,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[48]
+	mi := &file_command_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3541,7 +3776,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{48}
+	return file_command_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Member) GetId() string {
@@ -3744,7 +3979,22 @@ const file_command_proto_rawDesc = "" +
 	"\x06Cosign\x12@\n" +
 	"\vcosignature\x18\x01 \x01(\v2\x1e.gatehouse.command.CosignatureR\vcosignature\"J\n" +
 	"\fSetAuthority\x12:\n" +
-	"\tauthority\x18\x01 \x01(\v2\x1c.gatehouse.command.AuthorityR\tauthority\"N\n" +
+	"\tauthority\x18\x01 \x01(\v2\x1c.gatehouse.command.AuthorityR\tauthority\"m\n" +
+	"\n" +
+	"StartEpoch\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x121\n" +
+	"\x06beyond\x18\x03 \x03(\v2\x19.gatehouse.command.SignedR\x06beyond\"B\n" +
+	"\x06Signed\x12\x10\n" +
+	"\x03log\x18\x01 \x01(\tR\x03log\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x12\n" +
+	"\x04root\x18\x03 \x01(\tR\x04root\"\x9b\x01\n" +
+	"\x0fChangeAuthority\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\fR\x06before\x12)\n" +
+	"\x10next_certificate\x18\x02 \x01(\fR\x0fnextCertificate\x12\x19\n" +
+	"\bnext_key\x18\x03 \x01(\fR\anextKey\x12\x16\n" +
+	"\x06switch\x18\x04 \x01(\bR\x06switch\x12\x12\n" +
+	"\x04drop\x18\x05 \x01(\bR\x04drop\"N\n" +
 	"\aSetRing\x12+\n" +
 	"\x04ring\x18\x01 \x01(\v2\x17.gatehouse.command.RingR\x04ring\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\fR\x06before\"G\n" +
@@ -3903,10 +4153,13 @@ const file_command_proto_rawDesc = "" +
 	"\vCosignature\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x18\n" +
 	"\awitness\x18\x02 \x01(\tR\awitness\x12\x12\n" +
-	"\x04line\x18\x03 \x01(\tR\x04line\"?\n" +
+	"\x04line\x18\x03 \x01(\tR\x04line\"\x9f\x01\n" +
 	"\tAuthority\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\"0\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12)\n" +
+	"\x10next_certificate\x18\x03 \x01(\fR\x0fnextCertificate\x12\x19\n" +
+	"\bnext_key\x18\x04 \x01(\fR\anextKey\x12\x18\n" +
+	"\aearlier\x18\x05 \x01(\fR\aearlier\"0\n" +
 	"\x04Ring\x12\x16\n" +
 	"\x06serial\x18\x01 \x01(\x04R\x06serial\x12\x10\n" +
 	"\x03sum\x18\x02 \x01(\fR\x03sum\"o\n" +
@@ -3930,7 +4183,7 @@ const file_command_proto_rawDesc = "" +
 	"\bdraining\x18\t \x01(\bR\bdraining\x12\x1a\n" +
 	"\breplaces\x18\n" +
 	" \x01(\tR\breplaces\x12\x18\n" +
-	"\awitness\x18\v \x01(\tR\awitness*\xa8\x03\n" +
+	"\awitness\x18\v \x01(\tR\awitness*\xcf\x03\n" +
 	"\x04Type\x12\b\n" +
 	"\x04NONE\x10\x00\x12\t\n" +
 	"\x05FOUND\x10\x01\x12\t\n" +
@@ -3967,7 +4220,9 @@ const file_command_proto_rawDesc = "" +
 	"\x04JOIN\x10\x19\x12\x11\n" +
 	"\rCHANGE_MEMBER\x10\x1a\x12\x11\n" +
 	"\rREMOVE_MEMBER\x10\x1b\x12\f\n" +
-	"\bREASSIGN\x10\x1cB\x19Z\x17gatehouse/store/commandb\x06proto3"
+	"\bREASSIGN\x10\x1c\x12\x0f\n" +
+	"\vSTART_EPOCH\x10\x1d\x12\x14\n" +
+	"\x10CHANGE_AUTHORITY\x10\x1eB\x19Z\x17gatehouse/store/commandb\x06proto3"
 
 var (
 	file_command_proto_rawDescOnce sync.Once
@@ -3982,95 +4237,99 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_command_proto_goTypes = []any{
-	(Type)(0),             // 0: gatehouse.command.Type
-	(*Command)(nil),       // 1: gatehouse.command.Command
-	(*Actor)(nil),         // 2: gatehouse.command.Actor
-	(*Idempotency)(nil),   // 3: gatehouse.command.Idempotency
-	(*Event)(nil),         // 4: gatehouse.command.Event
-	(*Found)(nil),         // 5: gatehouse.command.Found
-	(*Setup)(nil),         // 6: gatehouse.command.Setup
-	(*CreateTenant)(nil),  // 7: gatehouse.command.CreateTenant
-	(*CreateClient)(nil),  // 8: gatehouse.command.CreateClient
-	(*RevokeClient)(nil),  // 9: gatehouse.command.RevokeClient
-	(*CreateSession)(nil), // 10: gatehouse.command.CreateSession
-	(*AddEvidence)(nil),   // 11: gatehouse.command.AddEvidence
-	(*Submit)(nil),        // 12: gatehouse.command.Submit
-	(*Retry)(nil),         // 13: gatehouse.command.Retry
-	(*Complete)(nil),      // 14: gatehouse.command.Complete
-	(*Return)(nil),        // 15: gatehouse.command.Return
-	(*Fail)(nil),          // 16: gatehouse.command.Fail
-	(*Tick)(nil),          // 17: gatehouse.command.Tick
-	(*EraseSubject)(nil),  // 18: gatehouse.command.EraseSubject
-	(*Finalise)(nil),      // 19: gatehouse.command.Finalise
-	(*RenewCode)(nil),     // 20: gatehouse.command.RenewCode
-	(*Block)(nil),         // 21: gatehouse.command.Block
-	(*Unblock)(nil),       // 22: gatehouse.command.Unblock
-	(*SealSegment)(nil),   // 23: gatehouse.command.SealSegment
-	(*Cosign)(nil),        // 24: gatehouse.command.Cosign
-	(*SetAuthority)(nil),  // 25: gatehouse.command.SetAuthority
-	(*SetRing)(nil),       // 26: gatehouse.command.SetRing
-	(*Invite)(nil),        // 27: gatehouse.command.Invite
-	(*Join)(nil),          // 28: gatehouse.command.Join
-	(*ChangeMember)(nil),  // 29: gatehouse.command.ChangeMember
-	(*RemoveMember)(nil),  // 30: gatehouse.command.RemoveMember
-	(*Reassign)(nil),      // 31: gatehouse.command.Reassign
-	(*Answer)(nil),        // 32: gatehouse.command.Answer
-	(*Tenant)(nil),        // 33: gatehouse.command.Tenant
-	(*Client)(nil),        // 34: gatehouse.command.Client
-	(*Subject)(nil),       // 35: gatehouse.command.Subject
-	(*Consent)(nil),       // 36: gatehouse.command.Consent
-	(*Session)(nil),       // 37: gatehouse.command.Session
-	(*Evidence)(nil),      // 38: gatehouse.command.Evidence
-	(*Result)(nil),        // 39: gatehouse.command.Result
-	(*Template)(nil),      // 40: gatehouse.command.Template
-	(*Enrolment)(nil),     // 41: gatehouse.command.Enrolment
-	(*Blocked)(nil),       // 42: gatehouse.command.Blocked
-	(*Replay)(nil),        // 43: gatehouse.command.Replay
-	(*Head)(nil),          // 44: gatehouse.command.Head
-	(*Cosignature)(nil),   // 45: gatehouse.command.Cosignature
-	(*Authority)(nil),     // 46: gatehouse.command.Authority
-	(*Ring)(nil),          // 47: gatehouse.command.Ring
-	(*Invitation)(nil),    // 48: gatehouse.command.Invitation
-	(*Member)(nil),        // 49: gatehouse.command.Member
-	nil,                   // 50: gatehouse.command.Event.CommitmentsEntry
-	nil,                   // 51: gatehouse.command.Event.FactsEntry
+	(Type)(0),               // 0: gatehouse.command.Type
+	(*Command)(nil),         // 1: gatehouse.command.Command
+	(*Actor)(nil),           // 2: gatehouse.command.Actor
+	(*Idempotency)(nil),     // 3: gatehouse.command.Idempotency
+	(*Event)(nil),           // 4: gatehouse.command.Event
+	(*Found)(nil),           // 5: gatehouse.command.Found
+	(*Setup)(nil),           // 6: gatehouse.command.Setup
+	(*CreateTenant)(nil),    // 7: gatehouse.command.CreateTenant
+	(*CreateClient)(nil),    // 8: gatehouse.command.CreateClient
+	(*RevokeClient)(nil),    // 9: gatehouse.command.RevokeClient
+	(*CreateSession)(nil),   // 10: gatehouse.command.CreateSession
+	(*AddEvidence)(nil),     // 11: gatehouse.command.AddEvidence
+	(*Submit)(nil),          // 12: gatehouse.command.Submit
+	(*Retry)(nil),           // 13: gatehouse.command.Retry
+	(*Complete)(nil),        // 14: gatehouse.command.Complete
+	(*Return)(nil),          // 15: gatehouse.command.Return
+	(*Fail)(nil),            // 16: gatehouse.command.Fail
+	(*Tick)(nil),            // 17: gatehouse.command.Tick
+	(*EraseSubject)(nil),    // 18: gatehouse.command.EraseSubject
+	(*Finalise)(nil),        // 19: gatehouse.command.Finalise
+	(*RenewCode)(nil),       // 20: gatehouse.command.RenewCode
+	(*Block)(nil),           // 21: gatehouse.command.Block
+	(*Unblock)(nil),         // 22: gatehouse.command.Unblock
+	(*SealSegment)(nil),     // 23: gatehouse.command.SealSegment
+	(*Cosign)(nil),          // 24: gatehouse.command.Cosign
+	(*SetAuthority)(nil),    // 25: gatehouse.command.SetAuthority
+	(*StartEpoch)(nil),      // 26: gatehouse.command.StartEpoch
+	(*Signed)(nil),          // 27: gatehouse.command.Signed
+	(*ChangeAuthority)(nil), // 28: gatehouse.command.ChangeAuthority
+	(*SetRing)(nil),         // 29: gatehouse.command.SetRing
+	(*Invite)(nil),          // 30: gatehouse.command.Invite
+	(*Join)(nil),            // 31: gatehouse.command.Join
+	(*ChangeMember)(nil),    // 32: gatehouse.command.ChangeMember
+	(*RemoveMember)(nil),    // 33: gatehouse.command.RemoveMember
+	(*Reassign)(nil),        // 34: gatehouse.command.Reassign
+	(*Answer)(nil),          // 35: gatehouse.command.Answer
+	(*Tenant)(nil),          // 36: gatehouse.command.Tenant
+	(*Client)(nil),          // 37: gatehouse.command.Client
+	(*Subject)(nil),         // 38: gatehouse.command.Subject
+	(*Consent)(nil),         // 39: gatehouse.command.Consent
+	(*Session)(nil),         // 40: gatehouse.command.Session
+	(*Evidence)(nil),        // 41: gatehouse.command.Evidence
+	(*Result)(nil),          // 42: gatehouse.command.Result
+	(*Template)(nil),        // 43: gatehouse.command.Template
+	(*Enrolment)(nil),       // 44: gatehouse.command.Enrolment
+	(*Blocked)(nil),         // 45: gatehouse.command.Blocked
+	(*Replay)(nil),          // 46: gatehouse.command.Replay
+	(*Head)(nil),            // 47: gatehouse.command.Head
+	(*Cosignature)(nil),     // 48: gatehouse.command.Cosignature
+	(*Authority)(nil),       // 49: gatehouse.command.Authority
+	(*Ring)(nil),            // 50: gatehouse.command.Ring
+	(*Invitation)(nil),      // 51: gatehouse.command.Invitation
+	(*Member)(nil),          // 52: gatehouse.command.Member
+	nil,                     // 53: gatehouse.command.Event.CommitmentsEntry
+	nil,                     // 54: gatehouse.command.Event.FactsEntry
 }
 var file_command_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.command.Command.type:type_name -> gatehouse.command.Type
 	2,  // 1: gatehouse.command.Command.actor:type_name -> gatehouse.command.Actor
 	3,  // 2: gatehouse.command.Command.idempotency:type_name -> gatehouse.command.Idempotency
 	4,  // 3: gatehouse.command.Command.events:type_name -> gatehouse.command.Event
-	50, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
-	51, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
-	33, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
-	34, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
-	33, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
-	34, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
-	34, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
-	37, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
-	35, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
-	38, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
-	39, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
-	40, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
-	42, // 16: gatehouse.command.Block.blocked:type_name -> gatehouse.command.Blocked
-	35, // 17: gatehouse.command.Block.subject:type_name -> gatehouse.command.Subject
-	40, // 18: gatehouse.command.Block.template:type_name -> gatehouse.command.Template
-	45, // 19: gatehouse.command.Cosign.cosignature:type_name -> gatehouse.command.Cosignature
-	46, // 20: gatehouse.command.SetAuthority.authority:type_name -> gatehouse.command.Authority
-	47, // 21: gatehouse.command.SetRing.ring:type_name -> gatehouse.command.Ring
-	48, // 22: gatehouse.command.Invite.invitation:type_name -> gatehouse.command.Invitation
-	49, // 23: gatehouse.command.Join.member:type_name -> gatehouse.command.Member
-	43, // 24: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
-	36, // 25: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
-	38, // 26: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
-	0,  // 27: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	53, // 4: gatehouse.command.Event.commitments:type_name -> gatehouse.command.Event.CommitmentsEntry
+	54, // 5: gatehouse.command.Event.facts:type_name -> gatehouse.command.Event.FactsEntry
+	36, // 6: gatehouse.command.Setup.tenant:type_name -> gatehouse.command.Tenant
+	37, // 7: gatehouse.command.Setup.admin:type_name -> gatehouse.command.Client
+	36, // 8: gatehouse.command.CreateTenant.tenant:type_name -> gatehouse.command.Tenant
+	37, // 9: gatehouse.command.CreateTenant.admin:type_name -> gatehouse.command.Client
+	37, // 10: gatehouse.command.CreateClient.client:type_name -> gatehouse.command.Client
+	40, // 11: gatehouse.command.CreateSession.session:type_name -> gatehouse.command.Session
+	38, // 12: gatehouse.command.CreateSession.subject:type_name -> gatehouse.command.Subject
+	41, // 13: gatehouse.command.AddEvidence.evidence:type_name -> gatehouse.command.Evidence
+	42, // 14: gatehouse.command.Complete.result:type_name -> gatehouse.command.Result
+	43, // 15: gatehouse.command.Complete.template:type_name -> gatehouse.command.Template
+	45, // 16: gatehouse.command.Block.blocked:type_name -> gatehouse.command.Blocked
+	38, // 17: gatehouse.command.Block.subject:type_name -> gatehouse.command.Subject
+	43, // 18: gatehouse.command.Block.template:type_name -> gatehouse.command.Template
+	48, // 19: gatehouse.command.Cosign.cosignature:type_name -> gatehouse.command.Cosignature
+	49, // 20: gatehouse.command.SetAuthority.authority:type_name -> gatehouse.command.Authority
+	27, // 21: gatehouse.command.StartEpoch.beyond:type_name -> gatehouse.command.Signed
+	50, // 22: gatehouse.command.SetRing.ring:type_name -> gatehouse.command.Ring
+	51, // 23: gatehouse.command.Invite.invitation:type_name -> gatehouse.command.Invitation
+	52, // 24: gatehouse.command.Join.member:type_name -> gatehouse.command.Member
+	46, // 25: gatehouse.command.Answer.replay:type_name -> gatehouse.command.Replay
+	39, // 26: gatehouse.command.Session.consent:type_name -> gatehouse.command.Consent
+	41, // 27: gatehouse.command.Session.evidence:type_name -> gatehouse.command.Evidence
+	0,  // 28: gatehouse.command.Replay.type:type_name -> gatehouse.command.Type
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -4078,14 +4337,14 @@ func file_command_proto_init() {
 	if File_command_proto != nil {
 		return
 	}
-	file_command_proto_msgTypes[28].OneofWrappers = []any{}
+	file_command_proto_msgTypes[31].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   51,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -19,11 +19,14 @@ import (
 
 // Version of the commands that this program understands. A cluster uses those
 // of its active version, which all its members understand.
-const Version = 2
+const Version = 3
 
 // Since is the version that a type came with.
 func Since(t Type) uint32 {
-	if t >= Type_SET_AUTHORITY {
+	switch {
+	case t >= Type_START_EPOCH:
+		return 3
+	case t >= Type_SET_AUTHORITY:
 		return 2
 	}
 	return 1
@@ -184,6 +187,10 @@ func empty(t Type) proto.Message {
 		return &RemoveMember{}
 	case Type_REASSIGN:
 		return &Reassign{}
+	case Type_START_EPOCH:
+		return &StartEpoch{}
+	case Type_CHANGE_AUTHORITY:
+		return &ChangeAuthority{}
 	}
 	return nil
 }

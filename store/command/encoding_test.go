@@ -124,7 +124,10 @@ func TestVersionOfATypeThatIsNew(t *testing.T) {
 	newest := uint32(0)
 	for _, typ := range types() {
 		want := uint32(1)
-		if typ > command.Type_COSIGN {
+		switch {
+		case typ > command.Type_REASSIGN:
+			want = 3
+		case typ > command.Type_COSIGN:
 			want = 2
 		}
 		c, err := command.New(typ, nil)
