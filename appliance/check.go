@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"gatehouse/store/audit"
 	"gatehouse/store/blob"
@@ -77,6 +78,13 @@ func Check(ctx context.Context, dir string, progress func(what string, done, tot
 	if err := r.orphans(ctx, s, blobs); err != nil {
 		return nil, err
 	}
+	kept, err := filepath.Glob(filepath.Join(dir, keptBefore+"*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, folder := range kept {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s has the node's files from before a recovery, and who was erased since is in them: remove it once nobody needs it", folder))
+	}
 	return r, r.logs(s, k, filepath.Join(dir, "audit", "last-signed"))
 }
 
@@ -98,15 +106,8 @@ func (r *Report) logs(s *state.State, k *keys.Store, signed string) error {
 	if err != nil {
 		return err
 	}
-	names := []string{audit.System}
-	err = s.View(func(v *state.View) error {
-		tenants, err := v.Tenants()
-		for _, t := range tenants {
-			names = append(names, t.Id)
-		}
-		return err
-	})
-	if err != nil {
+	var names []string
+	if err := s.View(func(v *state.View) (err error) { names, err = v.EveryLog(); return err }); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -120,6 +121,9 @@ func (r *Report) logs(s *state.State, k *keys.Store, signed string) error {
 			continue
 		}
 		r.Logs = append(r.Logs, LogSize{h.Origin, uint64(h.Size), root.String()})
+		if strings.Contains(name, "/") { // closed: nothing is signed of it any more
+			continue
+		}
 		err = signer.Check(h.Origin, h.Size, log)
 		switch {
 		case errors.Is(err, audit.ErrRollback):

@@ -7,12 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
 	"gatehouse/cluster/peer"
-	"gatehouse/store/audit"
-	"gatehouse/store/command"
 	"gatehouse/store/state"
 )
 
@@ -23,19 +22,6 @@ const (
 	// fetchAgain after this, where no other node has one that is missing.
 	fetchAgain = 5 * time.Second
 )
-
-// logs of the cluster.
-func (n *Node) logs() ([]string, error) {
-	logs := []string{audit.System}
-	return logs, n.state.View(func(v *state.View) error {
-		var tenants []*command.Tenant
-		tenants, err := v.Tenants()
-		for _, t := range tenants {
-			logs = append(logs, t.Id)
-		}
-		return err
-	})
-}
 
 // fetchSegments takes the sealed segments of the audit logs that this node lacks
 // from the others, as a node does that joins: without them no log is whole. It
@@ -59,8 +45,8 @@ func (n *Node) fetchSegments(ctx context.Context) error {
 }
 
 func (n *Node) fetchOnce(ctx context.Context) (missing int, err error) {
-	logs, err := n.logs()
-	if err != nil {
+	var logs []string
+	if err := n.state.View(func(v *state.View) (err error) { logs, err = v.EveryLog(); return err }); err != nil {
 		return 0, err
 	}
 	var errs []error
@@ -104,7 +90,7 @@ func (n *Node) fetchSegment(ctx context.Context, log string, segment int64) erro
 func (n *Node) fetchFrom(ctx context.Context, node, log string, segment int64) error {
 	ctx, cancel := context.WithTimeout(ctx, segmentTime)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, segmentsPath+log+"/"+strconv.FormatInt(segment, 10), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, segmentsPath+url.PathEscape(log)+"/"+strconv.FormatInt(segment, 10), nil)
 	if err != nil {
 		return err
 	}

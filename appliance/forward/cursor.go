@@ -54,6 +54,15 @@ func (p positions) of(h head) (at position, other string) {
 	return at, ""
 }
 
+// in a log, of whichever epoch: the event that is to be sent next.
+func (p positions) in(h head) int64 {
+	at, _ := p.of(h)
+	return at.next
+}
+
+// inEpoch is the origin of the log with this key.
+func inEpoch(key string, epoch int64) string { return fmt.Sprintf("%s/e%d", key, epoch) }
+
 func cursorPath(dir, sink string) string {
 	return filepath.Join(dir, fmt.Sprintf("%x.cursor", sha256.Sum256([]byte(sink))))
 }

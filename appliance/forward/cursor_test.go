@@ -136,6 +136,58 @@ func TestAnotherLog(t *testing.T) {
 	}
 }
 
+// A recovery closes the logs with events in them that no sink has: they are sent
+// before what comes after.
+func TestClosedLogIsSentToItsEnd(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []int{0, 20} {
+		path := filepath.Join(t.TempDir(), "e")
+		h := newHarness(t, newLogs(), "file://"+path)
+		if sent > 0 {
+			h.logs.add(tenant, sent)
+			h.begin()
+			h.sent(uint64(sent))
+			h.end()
+		}
+		h.logs.add(tenant, 7)
+		want := h.logs.want(tenant)
+		h.logs.close(tenant, 3) // nobody was there to see this one
+		want = append(want, h.logs.want(tenant)...)
+		h.logs.close(tenant, 5)
+		want = append(want, h.logs.want(tenant)...)
+		h.logs.fail[tenant+"/e2"] = errors.New("it is damaged")
+		h.begin()
+		eventually(t, "the second waits, and what is behind it", func() bool {
+			s := h.Status()[0]
+			return s.Lag == 8 && strings.Contains(s.LastError, "it is damaged")
+		})
+		h.logs.mu.Lock()
+		delete(h.logs.fail, tenant+"/e2")
+		h.logs.mu.Unlock()
+		h.sent(15)
+		same(t, "file", lines(t, path), want)
+		eventually(t, "nothing waits", func() bool { return h.Status()[0].Lag == 0 })
+	}
+}
+
+// Who has sent more of a log than it had when it was closed, as a node that is
+// lost, is not sent it again.
+func TestClosedLogThatIsShorter(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "e")
+	h := newHarness(t, newLogs(), "file://"+path)
+	h.logs.add(tenant, 20)
+	h.begin()
+	h.sent(20)
+	h.end()
+	want := h.logs.want(tenant)
+	h.logs.restart(tenant, 1, 15)
+	h.logs.close(tenant, 3)
+	h.begin()
+	h.sent(3)
+	same(t, "file", lines(t, path), append(want, h.logs.want(tenant)...))
+}
+
 // A log that cannot be read is neither skipped nor in the others' way.
 func TestUnreadableLog(t *testing.T) {
 	t.Parallel()

@@ -189,7 +189,20 @@ func (s *sink) advance(ctx context.Context, log string) (left bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	at, other := s.at.of(h) // written by this goroutine alone
+	closed, err := s.closed(h, s.at) // written by this goroutine alone
+	if err != nil {
+		return false, sourceError(log, err)
+	}
+	if len(closed) > 0 {
+		_, err := s.send(ctx, closed[0])
+		return err == nil, err
+	}
+	return s.send(ctx, h)
+}
+
+// send a batch of a log; left: there is more of it.
+func (s *sink) send(ctx context.Context, h head) (left bool, err error) {
+	at, other := s.at.of(h)
 	if other != "" {
 		s.Log.Warn("an audit log is another one than was forwarded: it is sent from its beginning", "sink", s.target.Name, "log", h.origin, "because", other)
 		s.moved(h.key, at, 0)
@@ -210,7 +223,7 @@ func (s *sink) advance(ctx context.Context, log string) (left bool, err error) {
 		s.save(false)
 	}
 	if err != nil {
-		return false, sourceError(log, err)
+		return false, sourceError(h.log, err)
 	}
 	return next < h.size, nil
 }

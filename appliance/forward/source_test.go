@@ -53,6 +53,9 @@ func (l *logs) Logs() ([]string, error) {
 func (l *logs) Size(log string) (string, int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if strings.Contains(log, "/") { // a closed epoch
+		return cluster + "/" + log, int64(len(l.leaves[log])), nil
+	}
 	return l.origins[log], int64(len(l.leaves[log])), nil
 }
 
@@ -87,6 +90,19 @@ func (l *logs) restart(log string, epoch int64, n int) {
 	l.leaves[log] = nil
 	l.mu.Unlock()
 	l.add(log, n)
+}
+
+// close a log: it goes on under the next epoch with n events.
+func (l *logs) close(log string, n int) {
+	l.mu.Lock()
+	origin := l.origins[log]
+	_, _, epoch, err := audit.ParseOrigin(origin)
+	if err != nil {
+		panic(err)
+	}
+	l.leaves[strings.TrimPrefix(origin, cluster+"/")] = l.leaves[log]
+	l.mu.Unlock()
+	l.restart(log, epoch+1, n)
 }
 
 func (l *logs) add(log string, n int) {

@@ -3,7 +3,10 @@ package forward
 import (
 	"context"
 	"maps"
+	"strings"
 	"time"
+
+	"gatehouse/store/audit"
 )
 
 // SinkStatus of one sink. The lag is that of the last poll.
@@ -47,6 +50,30 @@ func (c *Config) head(log string) (head, error) {
 	return head{log, key, origin, size}, nil
 }
 
+// closed gives what is left to send of the epochs of a log before the present one:
+// a recovery closes a log, and not all of it had been sent. There may be none.
+func (c *Config) closed(h head, p positions) (left []head, err error) {
+	at, known := p[h.key]
+	if !known {
+		at = position{origin: inEpoch(h.key, 1)}
+	}
+	_, _, sent, err := audit.ParseOrigin(at.origin)
+	if err != nil {
+		return nil, err
+	}
+	_, _, present, err := audit.ParseOrigin(h.origin)
+	for epoch := sent; epoch < present && err == nil; epoch++ {
+		var old head
+		// A log's name is its origin within the cluster.
+		_, name, _ := strings.Cut(inEpoch(h.key, epoch), "/")
+		// Where more was sent than the log has, a lost node had sent it.
+		if old, err = c.head(name); err == nil && (old.origin != at.origin || at.next < old.size) && old.size > 0 {
+			left = append(left, old)
+		}
+	}
+	return left, err
+}
+
 // measure how far the sinks are behind. Their positions are read before the
 // logs, so that none seems to be beyond a log's end.
 func (f *Forwarder) measure(ctx context.Context) {
@@ -63,7 +90,12 @@ func (f *Forwarder) measure(ctx context.Context) {
 	}
 	for i, s := range f.sinks {
 		if err == nil && at[i] != nil {
-			s.measure(ctx, at[i], heads)
+			due := heads
+			for _, h := range heads {
+				left, _ := f.closed(h, at[i])
+				due = append(left, due...)
+			}
+			s.measure(ctx, at[i], due)
 		}
 		s.judge()
 	}
@@ -90,16 +122,16 @@ func (s *sink) measure(ctx context.Context, p positions, heads []head) {
 	var oldest time.Time
 	waits := map[string]waiting{}
 	for _, h := range heads {
-		at, _ := p.of(h)
+		at := position{h.origin, p.in(h)}
 		if at.next == h.size {
 			continue
 		}
 		lag += h.size - at.next
-		w, known := s.waits[h.key]
+		w, known := s.waits[h.origin]
 		if !known || w.position != at {
 			w = waiting{at, s.written(ctx, h.log, at.next)}
 		}
-		waits[h.key] = w
+		waits[h.origin] = w
 		if oldest.IsZero() || w.since.Before(oldest) {
 			oldest = w.since
 		}

@@ -198,6 +198,7 @@ func TestSlowReceiver(t *testing.T) {
 	r.open()
 	l.add(tenant, 2000) // 700 kB
 	h := newHarness(t, l, r.sink(""))
+	h.config.Timeout = 10 * time.Second // it is slow, and so may the machine be
 	h.begin()
 	r.has(l, tenant)
 	if r.calls != 1 {

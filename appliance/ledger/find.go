@@ -34,7 +34,7 @@ type finder struct {
 	mu    sync.Mutex
 	files map[string]*list.Element // by path
 	used  list.List                // of *kept, the latest first
-	tails map[string]*tail         // by log
+	tails map[string]*tail         // by the log's origin
 	turn  int64
 }
 
@@ -71,12 +71,12 @@ func (p *part) find(ctx context.Context, terms []index.Term, from, to int64) ([]
 // segment opens the index of a full segment, and makes it where it is missing or
 // damaged.
 func (f *finder) segment(ctx context.Context, log, origin string, n int64) (*part, error) {
-	_, _, epoch, err := audit.ParseOrigin(origin)
+	_, folder, epoch, err := audit.ParseOrigin(origin)
 	if err != nil {
 		return nil, err
 	}
 	p := &part{finder: f, log: log, origin: origin, from: n << segment.Height, to: (n + 1) << segment.Height,
-		file: filepath.Join(f.dir, log, fmt.Sprintf("e%d", epoch), fmt.Sprintf("%08d.index", n))}
+		file: filepath.Join(f.dir, folder, fmt.Sprintf("e%d", epoch), fmt.Sprintf("%08d.index", n))}
 	f.mu.Lock()
 	if e := f.files[p.file]; e != nil {
 		f.used.MoveToFront(e)
@@ -151,10 +151,10 @@ type tail struct {
 }
 
 // tail of a log; that of another one that was used longest ago goes.
-func (f *finder) tail(log string) *tail {
+func (f *finder) tail(origin string) *tail {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t := f.tails[log]
+	t := f.tails[origin]
 	if t == nil {
 		t = &tail{builders: map[int64]*index.Builder{}}
 		if len(f.tails) == keptTails {
@@ -166,7 +166,7 @@ func (f *finder) tail(log string) *tail {
 			}
 			delete(f.tails, oldest)
 		}
-		f.tails[log] = t
+		f.tails[origin] = t
 	}
 	f.turn++
 	t.turn = f.turn
@@ -175,7 +175,7 @@ func (f *finder) tail(log string) *tail {
 
 // recent parts of a log: from segment first on, up to its head.
 func (f *finder) recent(ctx context.Context, log string, h state.LogHead, first int64) ([]*part, error) {
-	t := f.tail(log)
+	t := f.tail(h.Origin)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for n := range t.builders {

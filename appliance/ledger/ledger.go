@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -81,7 +82,7 @@ func Open(c Config) (*Ledger, error) {
 func (l *Ledger) Check() error {
 	l.signing.Lock()
 	defer l.signing.Unlock()
-	logs, err := l.Logs()
+	logs, err := l.everyLog()
 	if err != nil {
 		return err
 	}
@@ -94,6 +95,9 @@ func (l *Ledger) Check() error {
 		if err := log.Whole(); err != nil {
 			return err
 		}
+		if strings.Contains(name, "/") { // of a closed epoch nothing is signed any more
+			continue
+		}
 		if err := l.signer.Check(h.Origin, h.Size, log); err != nil {
 			return fmt.Errorf("audit log %s: %w", h.Origin, err)
 		}
@@ -102,15 +106,13 @@ func (l *Ledger) Check() error {
 }
 
 // Logs of the cluster: the system's and each tenant's.
-func (l *Ledger) Logs() ([]string, error) {
-	logs := []string{audit.System}
-	return logs, l.State.View(func(v *state.View) error {
-		all, err := v.Tenants()
-		for _, t := range all {
-			logs = append(logs, t.Id)
-		}
-		return err
-	})
+func (l *Ledger) Logs() (logs []string, err error) {
+	return logs, l.State.View(func(v *state.View) error { logs, err = v.Logs(); return err })
+}
+
+// everyLog is Logs, and behind them those of closed epochs.
+func (l *Ledger) everyLog() (logs []string, err error) {
+	return logs, l.State.View(func(v *state.View) error { logs, err = v.EveryLog(); return err })
 }
 
 // Size of a log, and its origin.
@@ -135,6 +137,22 @@ func (l *Ledger) Which(c access.Caller, system bool) (string, error) {
 		return "", problem.New(problem.Forbidden, "the system log is for platform_admin").In("log")
 	}
 	return audit.System, nil
+}
+
+// InEpoch names a log in an epoch, a closed one that is only shown or the present
+// one; 0: the present one.
+func (l *Ledger) InEpoch(log string, epoch int64) (string, error) {
+	var present uint64
+	if err := l.State.View(func(v *state.View) error { present = v.Epoch(); return nil }); err != nil {
+		return "", err
+	}
+	switch {
+	case epoch == 0, epoch == int64(present):
+		return log, nil
+	case epoch < 0, epoch > int64(present):
+		return "", problem.New(problem.BadValue, "the logs have had epochs 1 to %d", present).In("epoch")
+	}
+	return state.InEpoch(log, uint64(epoch)), nil
 }
 
 // Checkpoint signs the head of a log as it stands.

@@ -75,7 +75,7 @@ func (l *Ledger) cosigned(ctx context.Context, last map[string]int64) error {
 		if err != nil {
 			return err
 		}
-		if h.Size < last[name]+grown {
+		if h.Size < last[h.Origin]+grown {
 			continue
 		}
 		checkpoint, err := l.Checkpoint(ctx, name)
@@ -87,7 +87,7 @@ func (l *Ledger) cosigned(ctx context.Context, last map[string]int64) error {
 				errs = append(errs, fmt.Errorf("node %s, log %s: %w", node, h.Origin, err))
 			}
 		}
-		last[name] = h.Size
+		last[h.Origin] = h.Size
 	}
 	return errors.Join(errs...)
 }

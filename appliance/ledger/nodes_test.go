@@ -67,7 +67,7 @@ func TestOtherNodesCosign(t *testing.T) {
 			return nil
 		}))
 	}
-	if cosigned == 0 || last[bank] == 0 {
+	if cosigned == 0 || last["clu_a/"+bank+"/e1"] == 0 {
 		t.Errorf("%d cosignatures, %v", cosigned, last)
 	}
 	size := w.size(t, bank)

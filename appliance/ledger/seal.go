@@ -57,7 +57,7 @@ func (l *Ledger) index(ctx context.Context) error {
 // it was: the file is whole or is not there, and the state says which leaves
 // have left it.
 func (l *Ledger) Seal(ctx context.Context) error {
-	logs, err := l.Logs()
+	logs, err := l.everyLog()
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,11 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
@@ -19,7 +14,6 @@ import (
 	"gatehouse/store/audit/trust"
 	"gatehouse/store/command"
 	"gatehouse/store/keys"
-	"gatehouse/store/state"
 )
 
 // Cosigned is a witness's signature that the log keeps.
@@ -224,83 +218,4 @@ func (l *Ledger) SigningKeys() ([]SigningKey, error) {
 func system(c access.Caller) access.Caller {
 	c.Tenant = ""
 	return c
-}
-
-// pinnedRetired keys of a log are in a policy, those that ended last: it has 256
-// lines at most, and each takes two for either log. One a year is usual.
-const pinnedRetired = 48
-
-// Trust is the policy that pins the keys of a tenant's log and of the system's:
-// those that sign now, and the retired ones up to the size where they ended.
-func (l *Ledger) Trust(ctx context.Context, tenant string) (string, error) {
-	keys, bounds := "", ""
-	for _, name := range []string{tenant, audit.System} {
-		h, err := l.State.Log(name).Head()
-		if err != nil {
-			return "", err
-		}
-		ended, err := l.retired(ctx, name, h)
-		if err != nil {
-			return "", damaged(err, h.Origin)
-		}
-		signing, err := l.Keys.Verifiers(h.Origin)
-		if err != nil {
-			return "", err
-		}
-		for _, key := range signing {
-			keys += "log " + key + "\n"
-			delete(ended, key) // it was announced, and failed
-		}
-		retired := slices.SortedFunc(maps.Keys(ended), func(a, b string) int { return cmp.Compare(ended[b], ended[a]) })
-		for _, key := range retired[:min(len(retired), pinnedRetired)] {
-			v, err := note.NewVerifier(key)
-			if err != nil {
-				return "", damaged(err, h.Origin)
-			}
-			keys += "log " + key + "\n"
-			bounds += fmt.Sprintf("valid %s+%08x - %d\n", v.Name(), v.KeyHash(), ended[key]+1)
-		}
-	}
-	nodes, err := l.nodes()
-	if err != nil {
-		return "", err
-	}
-	return keys + bounds + nodes + "quorum none\n", nil
-}
-
-// retired keys of a log, and its size when it was written that each ends.
-func (l *Ledger) retired(ctx context.Context, name string, h state.LogHead) (map[string]int64, error) {
-	log := l.State.Log(name)
-	root, err := audit.Root(h.Size, log)
-	if err != nil {
-		return nil, err
-	}
-	q := Query{Action: string(audit.KeyDestroy)}
-	found, err := l.finder.all(ctx, name, h, q.terms()...)
-	if err != nil {
-		return nil, err
-	}
-	ended := map[string]int64{}
-	for _, seq := range found {
-		b, matches, err := l.verified(log, h.Size, root, seq, &q)
-		if err != nil {
-			return nil, err
-		}
-		if !matches {
-			continue
-		}
-		leaf, err := audit.DecodeLeaf(b)
-		if err != nil {
-			return nil, err
-		}
-		if leaf.Object.Type != signingKey {
-			continue
-		}
-		key, _ := leaf.Data["key"].(string)
-		size, _ := leaf.Data["log_size"].(string)
-		if ended[key], err = strconv.ParseInt(size, 10, 64); err != nil {
-			return nil, err
-		}
-	}
-	return ended, nil
 }

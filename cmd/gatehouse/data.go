@@ -35,7 +35,7 @@ Example:
 				return c.check(ctx, *dir)
 			}
 		},
-	}}
+	}, recoverCommand()}
 }
 
 func (c *call) check(ctx context.Context, dir string) error {
