@@ -11,16 +11,31 @@ import (
 
 	"gatehouse/cluster/peer"
 	"gatehouse/cluster/pki"
+	"gatehouse/store/command"
+	"gatehouse/store/state"
 )
 
-// renewEvery so often at most a renewal that failed is tried again.
-const renewEvery = time.Minute
+// renewEvery so often at most a renewal that failed is tried again; switchEvery,
+// where the others wait for it: the leader may have changed with the first try.
+const (
+	renewEvery  = time.Minute
+	switchEvery = 5 * lookEvery
+)
 
-// keepCertificate renews the node's certificate at two thirds of its time.
+// keepCertificate renews the node's certificate at two thirds of its time, and at
+// once where another authority certifies now.
 func (s *Service) keepCertificate(ctx context.Context) {
 	leaf := s.Identity.Leaf()
-	now := s.Now()
-	if leaf == nil || now.Before(leaf.NotAfter.Add(-pki.Valid/3)) || now.Before(s.renewed.Add(renewEvery)) {
+	if leaf == nil {
+		return
+	}
+	now, every := s.Now(), renewEvery
+	if s.outdated() {
+		every = switchEvery
+	} else if now.Before(leaf.NotAfter.Add(-pki.Valid / 3)) {
+		return
+	}
+	if now.Before(s.renewed.Add(every)) {
 		return
 	}
 	s.renewed = now
@@ -29,6 +44,17 @@ func (s *Service) keepCertificate(ctx context.Context) {
 		return
 	}
 	s.Log.Info("the node's certificate among the members was renewed", "not_after", s.Identity.Leaf().NotAfter)
+}
+
+// outdated says whether the node's certificate is of an authority that certifies
+// nobody any more.
+func (s *Service) outdated() bool {
+	var row *command.Authority
+	if err := s.view(func(v *state.View) (err error) { row, err = v.Authority(); return err }); err != nil {
+		return false
+	}
+	by := s.Identity.Certified()
+	return by != nameOf(row.Certificate) && (len(row.NextCertificate) == 0 || by != nameOf(row.NextCertificate))
 }
 
 // Renew the node's certificate, for the key that it has: by itself where it

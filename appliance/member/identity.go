@@ -26,6 +26,7 @@ type Identity struct {
 	mu      sync.Mutex
 	key     *ecdsa.PrivateKey
 	current *peer.Identity // nil: none yet
+	by      string         // the authority of the certificate
 	witness *trust.Witness
 }
 
@@ -54,7 +55,12 @@ func OpenIdentity(dir string) (*Identity, error) {
 	if len(chain) < 2 {
 		return nil, fmt.Errorf("%s: %w: it has not the node's and the authority's", i.path("cert.pem"), pki.ErrCertificate)
 	}
-	return i, i.use(chain[0], chain[1:])
+	current, err := i.parse(chain[0], chain[1])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", i.path("cert.pem"), err)
+	}
+	i.use(current)
+	return i, nil
 }
 
 func read(path, kind string) (all [][]byte, err error) {
@@ -75,29 +81,33 @@ func read(path, kind string) (all [][]byte, err error) {
 	return all, nil
 }
 
-func (i *Identity) use(certificate []byte, authorities [][]byte) error {
+// parse a certificate of the node's key, with that of the authority behind it.
+func (i *Identity) parse(certificate, authority []byte) (*peer.Identity, error) {
 	leaf, err := pki.Parse(certificate)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !i.key.PublicKey.Equal(leaf.PublicKey) {
-		return fmt.Errorf("%w: it is of another key", pki.ErrCertificate)
+		return nil, fmt.Errorf("%w: it is of another key", pki.ErrCertificate)
 	}
-	next := &peer.Identity{Certificate: tls.Certificate{Certificate: append([][]byte{certificate}, authorities...), PrivateKey: i.key, Leaf: leaf}}
-	for _, der := range authorities {
-		a, err := pki.Parse(der)
-		if err != nil {
-			return err
-		}
-		next.Authorities = append(next.Authorities, a)
+	a, err := pki.Parse(authority)
+	if err != nil {
+		return nil, err
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.current = next
-	return nil
+	if err := leaf.CheckSignatureFrom(a); err != nil {
+		return nil, fmt.Errorf("%w: the authority beside it has not signed it", pki.ErrCertificate)
+	}
+	return &peer.Identity{Certificate: tls.Certificate{Certificate: [][]byte{certificate, authority}, PrivateKey: i.key, Leaf: leaf}, Authorities: []*x509.Certificate{a}}, nil
 }
 
-// Current is asked at each handshake. Error: ErrNoIdentity.
+func (i *Identity) use(next *peer.Identity) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.current, i.by = next, nameOf(next.Authorities[0].Raw)
+}
+
+// Current is what the node has of itself: it trusts the authority of its own
+// certificate. Error: ErrNoIdentity.
 func (i *Identity) Current() (*peer.Identity, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -105,6 +115,14 @@ func (i *Identity) Current() (*peer.Identity, error) {
 		return nil, ErrNoIdentity
 	}
 	return i.current, nil
+}
+
+// Certified says which authority has certified the node: SHA-256 of its
+// certificate, hex; empty where none has.
+func (i *Identity) Certified() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.by
 }
 
 // Leaf is the node's certificate; nil where there is none.
@@ -178,15 +196,21 @@ func (i *Identity) Witness(node string) (*trust.Witness, error) {
 	return i.witness, nil
 }
 
-// Certify keeps a certificate of the node's key, with those of the authorities
-// that it trusts.
-func (i *Identity) Certify(certificate []byte, authorities ...[]byte) error {
-	var text []byte
-	for _, der := range append([][]byte{certificate}, authorities...) {
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
-	if err := i.use(certificate, authorities); err != nil {
+// Certify keeps a certificate of the node's key, with that of the authority that
+// has made it. It is shown once it is durable: what others wait for must be there
+// after a restart.
+func (i *Identity) Certify(certificate, authority []byte) error {
+	next, err := i.parse(certificate, authority)
+	if err != nil {
 		return err
 	}
-	return disk.WriteFile(i.path("cert.pem"), text, 0o600)
+	var text []byte
+	for _, der := range [][]byte{certificate, authority} {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	if err := disk.WriteFile(i.path("cert.pem"), text, 0o600); err != nil {
+		return err
+	}
+	i.use(next)
+	return nil
 }

@@ -50,11 +50,12 @@ type Application struct {
 
 // Welcome is what a node needs to be a member.
 type Welcome struct {
-	Certificate []byte  `json:"certificate"`
-	Authority   []byte  `json:"authority"`
-	Keys        []byte  `json:"keys"` // sealed to the receiver
-	Index       uint64  `json:"index"`
-	Members     []Known `json:"members"`
+	Certificate []byte   `json:"certificate"`
+	Authority   []byte   `json:"authority"` // that has certified it
+	Keys        []byte   `json:"keys"`      // sealed to the receiver
+	Index       uint64   `json:"index"`     // of the entry as of which it holds
+	Members     []Known  `json:"members"`
+	Trusted     [][]byte `json:"trusted,omitempty"` // authorities
 }
 
 // Paths of the members' planes.
@@ -118,18 +119,10 @@ func (s *Service) pass(ctx context.Context, w http.ResponseWriter, leader string
 	_, _ = io.Copy(w, io.LimitReader(answer.Body, maxWelcome))
 }
 
-// refusal is how a problem goes between nodes.
-type refusal struct {
-	Kind   problem.Kind `json:"kind"`
-	Detail string       `json:"detail"`
-}
-
 func reply(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		p := problem.New(problem.Unavailable, "%v", err)
-		errors.As(err, &p)
-		w.WriteHeader(p.Kind.Status())
-		v = refusal{p.Kind, p.Detail}
+		problem.Tell(w, err)
+		return
 	}
 	_ = json.NewEncoder(w).Encode(v) // who asked has left, or has it
 }
@@ -158,15 +151,11 @@ func (s *Service) admit(ctx context.Context, a *Application) (*Welcome, error) {
 		return nil, problem.New(problem.Sealed, "the leader is sealed and cannot give the keys away")
 	}
 	a.Secret = nil
-	cert, err := s.issue(a.Request, a.Node)
+	cert, by, err := s.issue(a.Request, a.Node)
 	if err != nil {
 		return nil, err
 	}
-	authority, err := s.authority()
-	if err != nil {
-		return nil, err
-	}
-	w := &Welcome{Certificate: cert.Raw, Authority: authority.Certificate.Raw}
+	w := &Welcome{Certificate: cert.Raw, Authority: by.Raw}
 	if w.Keys, err = s.Keys.HandOver(a.Receiver, a.Node); err != nil {
 		return nil, err
 	}
@@ -182,7 +171,11 @@ func (s *Service) admit(ctx context.Context, a *Application) (*Welcome, error) {
 	s.Directory.Follow(s.State)
 	return w, s.view(func(v *state.View) error {
 		rows, err := v.Members()
-		w.Index, w.Members = v.Index(), knownOf(rows)
+		if err != nil {
+			return err
+		}
+		row, err := v.Authority()
+		w.Index, w.Members, w.Trusted = v.Index(), knownOf(rows), trustedOf(row)
 		return err
 	})
 }
@@ -229,7 +222,7 @@ func applyAt(ctx context.Context, t *Token, a Application, address string) (*Wel
 	if err != nil {
 		return nil, err
 	}
-	answer, err := peer.Stranger(t.Cluster, [32]byte(t.Authority)).RoundTrip(r)
+	answer, err := peer.Stranger(t.Cluster, t.pinned()...).RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
@@ -239,11 +232,14 @@ func applyAt(ctx context.Context, t *Token, a Application, address string) (*Wel
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		var why refusal
-		if json.Unmarshal(b, &why) != nil || why.Kind == problem.Unavailable {
+		switch why := problem.Told(b); {
+		case why == nil:
+			return nil, fmt.Errorf("status %d: %.200s", answer.StatusCode, b)
+		case why.Kind == problem.Unavailable:
 			return nil, fmt.Errorf("it cannot answer now: %s", why.Detail)
+		default:
+			return nil, fmt.Errorf("%w: %s", ErrRefused, why.Detail)
 		}
-		return nil, fmt.Errorf("%w: %s", ErrRefused, why.Detail)
 	}
 	w := &Welcome{}
 	if err := json.Unmarshal(b, w); err != nil {
@@ -264,7 +260,7 @@ func (s *Service) serveCertificate(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) renew(ctx context.Context, request []byte, node string) (*Welcome, error) {
-	cert, err := s.issue(request, node)
+	cert, by, err := s.issue(request, node)
 	if errors.Is(err, keys.ErrSealed) {
 		return nil, problem.New(problem.Sealed, "the node that was asked is sealed")
 	}
@@ -279,9 +275,5 @@ func (s *Service) renew(ctx context.Context, request []byte, node string) (*Welc
 	if err := s.Record(ctx, access.Caller{}, issued); err != nil {
 		return nil, err
 	}
-	a, err := s.authority()
-	if err != nil {
-		return nil, err
-	}
-	return &Welcome{Certificate: cert.Raw, Authority: a.Certificate.Raw}, nil
+	return &Welcome{Certificate: cert.Raw, Authority: by.Raw}, nil
 }

@@ -1,6 +1,7 @@
 package member_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -91,7 +92,16 @@ type node struct {
 	identity  *member.Identity
 	directory *member.Directory
 	acts      *act.Proposer
+	says      atomic.Pointer[member.Report] // of itself; nil: that it has a worker
+	log       *bytes.Buffer                 // to be read once it has stopped; nil: none
 	end       func()
+}
+
+func (n *node) local() member.Report {
+	if r := n.says.Load(); r != nil {
+		return *r
+	}
+	return member.Report{Workers: 1}
 }
 
 // freePort is an address on which nobody listens: below those that the system
@@ -137,13 +147,16 @@ func (n *node) open(t testing.TB, how cluster.Start) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", n.name)
 	}
+	if n.log != nil {
+		log = slog.New(slog.NewTextHandler(n.log, nil))
+	}
 	l, err := net.Listen("tcp", n.address)
 	must(t, err)
 	n.identity, err = member.OpenIdentity(filepath.Join(n.dir, "peer"))
 	must(t, err)
 	n.directory, err = member.OpenDirectory(filepath.Join(n.dir, "peer"), log)
 	must(t, err)
-	n.port = peer.New(peer.Config{Listener: l, Cluster: n.house.cluster, Node: n.id, Identity: n.identity.Current, Directory: n.directory, Log: log, Now: n.house.now})
+	n.port = peer.New(peer.Config{Listener: l, Cluster: n.house.cluster, Node: n.id, Identity: n.directory.Shown(n.identity), Directory: n.directory, Log: log, Now: n.house.now})
 	n.state, err = state.Open(filepath.Join(n.dir, "state.db"), how != cluster.Again)
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())
@@ -158,7 +171,7 @@ func (n *node) open(t testing.TB, how cluster.Start) {
 	must(t, err)
 	n.acts = &act.Proposer{Node: n.id, Cluster: n.raft, Now: n.house.now, Rand: rand.Reader}
 	n.Service = member.New(member.Config{Proposer: n.acts, Cluster: n.house.cluster, Release: "test", Address: n.address, Name: n.name, Raft: n.raft, State: n.state,
-		Keys: n.keys, Port: n.port, Identity: n.identity, Directory: n.directory, Local: func() member.Report { return member.Report{Workers: 1} }, Log: log})
+		Keys: n.keys, Port: n.port, Identity: n.identity, Directory: n.directory, Local: n.local, Log: log})
 	n.directory.Follow(n.state)
 	mux, join := http.NewServeMux(), http.NewServeMux()
 	n.raft.Handle(mux)
@@ -289,7 +302,7 @@ func (h *house) join(t testing.TB, name, replaces string) *node {
 	n := a.node
 	d, err := member.OpenDirectory(filepath.Join(n.dir, "peer"), nil)
 	must(t, err)
-	must(t, d.Set(w.Index, w.Members))
+	must(t, d.Set(w.Index, w.Members, w.Trusted))
 	n.keys, err = keys.Receive(n.dir, h.cluster, a.receiver, w.Keys, n.id, rand.Reader, func(s *keys.Store) error { _, err := s.AddFile(n.dir + ".seal"); return err })
 	must(t, err)
 	t.Cleanup(func() { os.Remove(n.dir + ".seal") })

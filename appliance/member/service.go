@@ -2,10 +2,7 @@ package member
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -66,6 +63,7 @@ type Service struct {
 	Config
 	joining sync.Mutex // one at a time
 	renewed time.Time  // the last try
+	said    time.Time  // when it said last that it is turned away
 	early   sync.Once  // it was said that no node can join yet
 	watch   watch
 }
@@ -123,15 +121,11 @@ func (s *Service) Found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cert, err := s.issue(request, s.Node)
+	cert, by, err := s.issue(request, s.Node)
 	if err != nil {
 		return err
 	}
-	a, err := s.authority()
-	if err != nil {
-		return err
-	}
-	if err := s.Identity.Certify(cert.Raw, a.Certificate.Raw); err != nil {
+	if err := s.Identity.Certify(cert.Raw, by.Raw); err != nil {
 		return err
 	}
 	of := pki.Fingerprint(cert)
@@ -147,66 +141,13 @@ func (s *Service) own(ctx context.Context, t command.Type, payload proto.Message
 	return err
 }
 
-var authorityPlace = keys.Place{Table: "meta", Field: "authority_key", Row: "authority", Version: 1}
-
-func (s *Service) makeAuthority(ctx context.Context) error {
-	a, err := pki.NewAuthority(s.Cluster, s.Now(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	key, err := a.Key()
-	if err != nil {
-		return err
-	}
-	defer clear(key)
-	sealed, err := s.Keys.SealField(authorityPlace, key)
-	if err != nil {
-		return err
-	}
-	return s.own(ctx, command.Type_SET_AUTHORITY, &command.SetAuthority{Authority: &command.Authority{Certificate: a.Certificate.Raw, Key: sealed}}, audit.KeyCreate, "authority", s.Cluster)
-}
-
-// authority of the cluster, with its key. Errors: state.ErrNotFound,
-// keys.ErrSealed.
-func (s *Service) authority() (*pki.Authority, error) {
-	var row *command.Authority
-	if err := s.view(func(v *state.View) (err error) { row, err = v.Authority(); return err }); err != nil {
-		return nil, err
-	}
-	return Authority(s.Keys, row)
-}
-
-// Authority opens the cluster's authority. Error: keys.ErrSealed.
-func Authority(k *keys.Store, row *command.Authority) (*pki.Authority, error) {
-	key, err := k.OpenField(authorityPlace, row.Key)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	return pki.ParseAuthority(row.Certificate, key)
-}
-
-func (s *Service) issue(request []byte, node string) (*x509.Certificate, error) {
-	a, err := s.authority()
-	if err != nil {
-		return nil, err
-	}
-	return a.Issue(request, s.Cluster, node, s.Now(), rand.Reader)
-}
-
 // Invite one node: to join, or to take a member's place.
 func (s *Service) Invite(ctx context.Context, c access.Caller, replaces string) (*Token, error) {
 	if err := s.Raft.Read(ctx); err != nil {
 		return nil, err
 	}
-	var row *command.Authority
-	err := s.view(func(v *state.View) (err error) { row, err = v.Authority(); return err })
-	switch {
-	case errors.Is(err, state.ErrNotFound) && s.Address == "":
-		return nil, problem.New(problem.ClusterState, "the node has no peer port: start it with 'gatehouse run --peer HOST:PORT'")
-	case errors.Is(err, state.ErrNotFound):
-		return nil, problem.New(problem.ClusterState, "the active version has no clusters yet: 'gatehouse cluster finalise', then start the node again")
-	case err != nil:
+	row, err := s.authority()
+	if err != nil {
 		return nil, err
 	}
 	if replaces != "" {
@@ -216,12 +157,10 @@ func (s *Service) Invite(ctx context.Context, c access.Caller, replaces string) 
 		}
 		replaces = m.Node
 	}
-	authority, err := pki.Parse(row.Certificate)
-	if err != nil {
+	t := &Token{Cluster: s.Cluster, Invitation: s.ID(id.Invitation), Secret: make([]byte, secretSize), Expires: s.Now().Add(InviteFor).UTC()}
+	if err := t.pin(row); err != nil {
 		return nil, err
 	}
-	of := pki.Fingerprint(authority)
-	t := &Token{Cluster: s.Cluster, Invitation: s.ID(id.Invitation), Secret: make([]byte, secretSize), Authority: of[:], Expires: s.Now().Add(InviteFor).UTC()}
 	if _, err := io.ReadFull(s.Rand, t.Secret); err != nil {
 		return nil, err
 	}
@@ -334,23 +273,29 @@ func (s *Service) Drain(ctx context.Context, c access.Caller, node string, drain
 	return err
 }
 
-// Finalise raises the active version to what all members know.
+// Finalise raises the active version to what all members know. It is refused where
+// that is in use already and a member knows less than this program.
 func (s *Service) Finalise(ctx context.Context, c access.Caller) (uint32, error) {
 	if err := s.Raft.Read(ctx); err != nil {
 		return 0, err
 	}
-	version := uint32(command.Version)
+	version, last := uint32(command.Version), ""
+	var active uint64
 	err := s.view(func(v *state.View) error {
+		active = v.Version()
 		rows, err := v.Members()
 		for _, m := range rows {
-			if m.RemovedNs == 0 {
-				version = min(version, m.Commands)
+			if m.RemovedNs == 0 && m.Commands < version {
+				version, last = m.Commands, m.Id
 			}
 		}
 		return err
 	})
 	if err != nil {
 		return 0, err
+	}
+	if last != "" && uint64(version) <= active {
+		return 0, problem.New(problem.ClusterState, "%s runs an earlier release, which knows version %d of the commands, and that is active: have it run the new one first", s.Directory.Name(last), version)
 	}
 	e := act.Event(c, audit.ClusterFinalise, "cluster", s.Cluster)
 	e.Facts = map[string]string{"version": fmt.Sprint(version)}

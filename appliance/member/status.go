@@ -3,7 +3,7 @@ package member
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +15,7 @@ import (
 	"gatehouse/appliance/problem"
 	"gatehouse/cluster"
 	"gatehouse/cluster/peer"
+	alarm "gatehouse/cluster/watch"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
 	"gatehouse/store/state"
@@ -28,7 +29,9 @@ type Overview struct {
 	Active  uint64 // version of the commands in use
 	Newest  uint32 // that all members know
 	Members []Standing
-	Advice  []string // what an operator should do; empty: nothing
+	// Rotation of the authority; nil where there is none yet.
+	Rotation *Rotation
+	Advice   []string // what an operator should do; empty: nothing
 }
 
 // Standing of one member.
@@ -42,6 +45,8 @@ type Standing struct {
 	Skew   time.Duration // of its clock against this node's
 	Expiry time.Time     // of this node's own certificate; zero for others
 	Error  string        // why it does not answer
+	// Commands is the newest version that it knows, as it told the cluster.
+	Commands uint32
 }
 
 // warnSkew of clocks (design of the cluster).
@@ -54,8 +59,12 @@ const warnExpiry = 7 * 24 * time.Hour
 func (s *Service) Overview() (*Overview, error) {
 	o := &Overview{Cluster: s.Cluster, Leader: s.Raft.Status().Leader, Newest: command.Version}
 	var rows []*command.Member
+	var authority *command.Authority
 	err := s.view(func(v *state.View) (err error) {
 		o.Active = v.Version()
+		if authority, err = v.Authority(); err != nil && !errors.Is(err, state.ErrNotFound) {
+			return err
+		}
 		rows, err = v.Members()
 		return err
 	})
@@ -69,18 +78,23 @@ func (s *Service) Overview() (*Overview, error) {
 	if len(rows) == 0 {
 		rows = []*command.Member{{Id: s.Node, Name: s.Name, Commands: command.Version}}
 	}
+	if authority != nil {
+		o.Rotation = s.rotation(authority, rows)
+	}
 	newest, _ := s.State.Applied()
 	voters, up := 0, 0
-	for _, k := range knownOf(rows) {
+	for i, k := range knownOf(rows) {
 		if k.Removed {
 			continue
 		}
 		m := s.standing(k, newest)
-		i := slices.IndexFunc(servers, func(v cluster.Server) bool { return v.ID == k.Node })
+		m.Commands = rows[i].Commands
+		o.Newest = min(o.Newest, m.Commands) // one that is away counts: Finalise waits for it too
+		at := slices.IndexFunc(servers, func(v cluster.Server) bool { return v.ID == k.Node })
 		switch {
 		case k.Node == o.Leader:
 			m.Role = "leader"
-		case i >= 0 && servers[i].Voter:
+		case at >= 0 && servers[at].Voter:
 			m.Role = "voter"
 		default:
 			m.Role = "joining"
@@ -91,12 +105,12 @@ func (s *Service) Overview() (*Overview, error) {
 				up++
 			}
 		}
-		if m.Up {
-			o.Newest = min(o.Newest, m.Report.Commands)
-		}
 		o.Members = append(o.Members, m)
 	}
 	o.Quorum = up > voters/2 && o.Leader != ""
+	if p := s.Outside(); p != nil {
+		o.Advice = append(o.Advice, p.Detail+". "+p.Next)
+	}
 	o.advise(voters, up)
 	return o, nil
 }
@@ -120,11 +134,30 @@ func (s *Service) standing(k Known, newest uint64) Standing {
 	return m
 }
 
+// waits names the members that are away while the authority's rotation waits for
+// them.
+func (o *Overview) waits() (names []string) {
+	if o.Rotation == nil {
+		return nil
+	}
+	for _, w := range o.Rotation.Waits {
+		i := slices.IndexFunc(o.Members, func(m Standing) bool { return m.Node == w.Node })
+		switch {
+		case !w.Away || i < 0:
+		case o.Members[i].Name != "":
+			names = append(names, o.Members[i].Name)
+		default:
+			names = append(names, w.Node)
+		}
+	}
+	return names
+}
+
 // advise says what somebody should do, the worst first.
 func (o *Overview) advise(voters, up int) {
 	say := func(format string, args ...any) { o.Advice = append(o.Advice, fmt.Sprintf(format, args...)) }
 	if !o.Quorum {
-		say("%d of %d voters answer, which is no majority: nothing can be written. Start the nodes that are away, or bring their disks into other servers (docs/runbook.md, 'No majority').", up, voters)
+		say("%d of %d voters answer, which is no majority: nothing can be written. Start the nodes that are away, or bring their disks into other servers. Where the disks of a majority are lost for good: 'gatehouse help data recover'.", up, voters)
 	}
 	joining := 0
 	for _, m := range o.Members {
@@ -140,6 +173,15 @@ func (o *Overview) advise(voters, up int) {
 		case m.Report.Full:
 			say("%s has a full disk: free some room there.", name)
 		}
+		for _, k := range m.Report.Alarms {
+			switch {
+			case !m.Up, k == alarm.Full, k == alarm.Skewed: // each has a line of its own
+			case k.Wrong() == "":
+				say("%s has an alarm that this node does not know, %.64q: the log there says more.", name, k)
+			default:
+				say("%s says: %s %s", name, k.Wrong(), k.Next())
+			}
+		}
 		if m.Up && m.Skew.Abs() > warnSkew {
 			say("the clock of %s differs by %v from this node's: look at its time server.", name, m.Skew.Round(time.Second/10))
 		}
@@ -149,6 +191,12 @@ func (o *Overview) advise(voters, up int) {
 		if m.Role == "joining" {
 			joining++
 		}
+		if m.Commands < command.Version {
+			say("%s runs an earlier release, which knows version %d of the commands: 'gatehouse cluster finalise' waits until it runs the new one, which knows %d.", name, m.Commands, command.Version)
+		}
+	}
+	for _, w := range o.waits() {
+		say("the rotation of the cluster's authority waits for %s, which does not answer: start it, or put another one in its place.", w)
 	}
 	switch {
 	case joining > 0 && voters%2 == 1 && joining%2 == 1:
@@ -201,15 +249,21 @@ func (s *Service) Transfer(ctx context.Context, c access.Caller, node string) er
 	if answer.StatusCode == http.StatusOK {
 		return nil
 	}
-	var why refusal
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxReport)).Decode(&why); err != nil {
+	b, err := io.ReadAll(io.LimitReader(answer.Body, maxReport))
+	if err != nil {
 		return err
 	}
-	return problem.New(why.Kind, "%s", why.Detail)
+	if why := problem.Told(b); why != nil {
+		return why
+	}
+	return fmt.Errorf("the leader answered with status %d", answer.StatusCode)
 }
 
 func (s *Service) transfer(ctx context.Context, node string) error {
-	if err := s.Raft.Transfer(ctx, node); err != nil {
+	switch err := s.Raft.Transfer(ctx, node); {
+	case errors.Is(err, cluster.ErrElsewhere):
+		return problem.New(problem.Unavailable, "another node has begun to lead meanwhile").Because(err)
+	case err != nil:
 		return problem.New(problem.ClusterState, "leadership could not be handed over: %v", err)
 	}
 	return nil

@@ -1,12 +1,15 @@
 package member
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	"gatehouse/cluster/pki"
+	"gatehouse/store/command"
 	"gatehouse/store/id"
 )
 
@@ -24,9 +27,38 @@ type Token struct {
 	Cluster    string    `json:"c"`
 	Invitation string    `json:"i"`
 	Secret     []byte    `json:"s"`
-	Authority  []byte    `json:"a"` // SHA-256 of its public key
+	Authority  []byte    `json:"a"`           // SHA-256 of its public key
+	Next       []byte    `json:"n,omitempty"` // likewise, of the one that takes its place
 	Addresses  []string  `json:"p"`
 	Expires    time.Time `json:"e"`
+}
+
+// pin the authority in force and the next one, and never an earlier one: its key
+// may be why it is replaced.
+func (t *Token) pin(row *command.Authority) (err error) {
+	if t.Authority, err = pinOf(row.Certificate); err == nil && len(row.NextCertificate) > 0 {
+		t.Next, err = pinOf(row.NextCertificate)
+	}
+	return err
+}
+
+func pinOf(certificate []byte) ([]byte, error) {
+	a, err := pki.Parse(certificate)
+	if err != nil {
+		return nil, err
+	}
+	of := pki.Fingerprint(a)
+	return of[:], nil
+}
+
+// pinned are the public keys of the authorities that may have certified whoever
+// answers.
+func (t *Token) pinned() [][32]byte {
+	all := [][32]byte{[32]byte(t.Authority)}
+	if len(t.Next) > 0 {
+		all = append(all, [32]byte(t.Next))
+	}
+	return all
 }
 
 func (t *Token) String() string {
@@ -53,7 +85,7 @@ func ParseToken(text string) (*Token, error) {
 		return nil, fmt.Errorf("%w: a part of it is missing or changed", ErrToken)
 	}
 	if id.Check(id.Cluster, t.Cluster) != nil || id.Check(id.Invitation, t.Invitation) != nil ||
-		len(t.Secret) != secretSize || len(t.Authority) != 32 || len(t.Addresses) == 0 {
+		len(t.Secret) != secretSize || len(t.Authority) != sha256.Size || len(t.Next) != 0 && len(t.Next) != sha256.Size || len(t.Addresses) == 0 {
 		return nil, fmt.Errorf("%w: a part of it is missing or changed", ErrToken)
 	}
 	return t, nil

@@ -23,8 +23,9 @@ func token() *member.Token {
 }
 
 func TestParseToken(t *testing.T) {
-	want := token()
-	for _, text := range []string{want.String(), "  " + want.String() + "\n"} {
+	want, two := token(), token()
+	two.Next = token().Authority
+	for text, want := range map[string]*member.Token{want.String(): want, "  " + want.String() + "\n": want, two.String(): two} {
 		if got, err := member.ParseToken(text); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, %v, want %+v", got, err, want)
 		}
@@ -39,6 +40,7 @@ func TestParseToken(t *testing.T) {
 		"another id":      func(t *member.Token) { t.Invitation = t.Cluster },
 		"a short secret":  func(t *member.Token) { t.Secret = t.Secret[:31] },
 		"no authority":    func(t *member.Token) { t.Authority = nil },
+		"a cut next one":  func(t *member.Token) { t.Next = t.Authority[:31] },
 		"nobody to reach": func(t *member.Token) { t.Addresses = nil },
 	} {
 		changed := *want

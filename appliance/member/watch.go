@@ -15,6 +15,7 @@ import (
 	"gatehouse/appliance/access"
 	"gatehouse/cluster"
 	"gatehouse/cluster/peer"
+	alarm "gatehouse/cluster/watch"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
 	"gatehouse/store/state"
@@ -33,6 +34,10 @@ const (
 	lost = 8
 	// stable for so many looks is a node that may vote (R16).
 	stable = 10
+	// farewell to a member that was removed: for so long it is still let in. The
+	// command is on its way to it, and entries are sent, and known to be agreed on,
+	// within a heartbeat. Cut off at once it would only know that nobody lets it in.
+	farewell = 2 * time.Second
 	// near the leader's entry is a node that keeps up: what is written within a
 	// look.
 	near      = 1024
@@ -58,7 +63,14 @@ type Report struct {
 	Clock    time.Time `json:"clock"`
 	Commands uint32    `json:"commands"`
 	Stalled  bool      `json:"disk_stalled"`
-	Marks    []Mark    `json:"marks,omitempty"` // of its state, for comparison
+	// Alarms that have not ended there; a newer release may know others.
+	Alarms []alarm.Kind `json:"alarms,omitempty"`
+	// Trusts are the authorities that count there, Certified the one of its
+	// certificate: each SHA-256 of the authority's certificate, hex. Releases that
+	// cannot rotate it say neither.
+	Trusts    []string `json:"trusts,omitempty"`
+	Certified string   `json:"certified,omitempty"`
+	Marks     []Mark   `json:"marks,omitempty"` // of its state, for comparison
 }
 
 // Mark is what a node's state was after an entry.
@@ -116,6 +128,7 @@ func (s *Service) report() Report {
 	r.Node, r.Release, r.Commands, r.Role, r.Leader, r.Applied, r.Hash = s.Node, s.Release, command.Version, status.Role, status.Leader, index, fmt.Sprintf("%x", hash)
 	sum := s.Keys.RingSum()
 	r.Sealed, r.Ring, r.Clock = s.Keys.Sealed(), fmt.Sprintf("%x", sum), s.Now().UTC()
+	r.Trusts, r.Certified = s.Directory.Trusts(), s.Identity.Certified()
 	return r
 }
 
@@ -131,6 +144,9 @@ type seen struct {
 	missed int       // looks without an answer since
 	kept   int       // looks in a row in which it kept up
 	err    error
+	// refused this node, when it was reached last. It stays over other errors: the
+	// connection may have ended before it was said why.
+	refused bool
 }
 
 func (w *watch) of(node string) seen {
@@ -161,11 +177,14 @@ func (s *Service) Run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		s.look(ctx)
+		s.sayOutside()
 		if s.Raft.Leading() {
-			if err := s.lead(ctx); err != nil && ctx.Err() == nil {
+			// Who leads by now makes the change.
+			if err := s.lead(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, cluster.ErrElsewhere) {
 				s.Log.Warn("the members could not be changed", "error", err)
 			}
 		}
+		s.Directory.keep()
 		s.keepCertificate(ctx)
 		s.callHome(ctx)
 		select {
@@ -180,6 +199,9 @@ func (s *Service) Run(ctx context.Context) {
 func (s *Service) look(ctx context.Context) {
 	if s.Port == nil {
 		return
+	}
+	for _, node := range s.Directory.Gone() {
+		s.Port.Drop(node)
 	}
 	var all sync.WaitGroup
 	for _, node := range s.Directory.Others(s.Node) {
@@ -217,6 +239,7 @@ func (s *Service) note(node string, r *Report, err error) {
 		s.watch.seen[node] = o
 	}
 	before := o.missed
+	o.refused = err != nil && (o.refused || turnedAway(err))
 	if o.err = err; err != nil {
 		o.missed, o.kept = o.missed+1, 0
 		if o.missed == away && before < away {
@@ -235,8 +258,8 @@ func (s *Service) note(node string, r *Report, err error) {
 	}
 }
 
-// lead makes Raft's members those of the state, gives votes, and tells of those
-// that are away.
+// lead makes Raft's members those of the state, gives votes, takes the rotation
+// of the authority on, and tells of those that are away.
 func (s *Service) lead(ctx context.Context) error {
 	var rows []*command.Member
 	if err := s.view(func(v *state.View) (err error) { rows, err = v.Members(); return err }); err != nil {
@@ -260,6 +283,9 @@ func (s *Service) lead(ctx context.Context) error {
 			}
 			return nil // one change at a time
 		case m.RemovedNs != 0 && has(m.Id):
+			if s.watch.up(m.Id) && s.Now().UnixNano()-m.RemovedNs < int64(farewell) {
+				continue // it learns it from the log, and ends
+			}
 			if m.Id == s.Node { // who leads next removes it
 				return s.Raft.Transfer(ctx, "")
 			}
@@ -271,11 +297,11 @@ func (s *Service) lead(ctx context.Context) error {
 		}
 	}
 	for _, m := range rows {
-		if m.RemovedNs == 0 && m.Id != s.Node && s.watch.gone(m.Id) && s.Lost != nil {
+		if (m.RemovedNs != 0 || m.Id != s.Node && s.watch.gone(m.Id)) && s.Lost != nil {
 			s.Lost(ctx, m.Id)
 		}
 	}
-	return s.promote(ctx, servers, rows)
+	return errors.Join(s.rotate(ctx), s.promote(ctx, servers, rows))
 }
 
 // promote gives votes to those that have kept up, so that the number of voters is

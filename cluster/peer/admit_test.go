@@ -277,10 +277,10 @@ func TestStranger(t *testing.T) {
 	h := newHouse(t)
 	to := h.member(t, "nod_a")
 	pin := pki.Fingerprint(h.authority.Certificate)
-	ask := func(cluster string, authority [32]byte, address string) (string, error) {
+	ask := func(cluster string, authority [32]byte, address string, more ...[32]byte) (string, error) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/join", strings.NewReader("token"))
 		must(t, err)
-		response, err := peer.Stranger(cluster, authority).RoundTrip(r)
+		response, err := peer.Stranger(cluster, append(more, authority)...).RoundTrip(r)
 		if err != nil {
 			return "", err
 		}
@@ -293,6 +293,9 @@ func TestStranger(t *testing.T) {
 	}
 	if _, err := ask("clu_a", pki.Fingerprint(newHouse(t).authority.Certificate), to.address); !errors.Is(err, peer.ErrRefused) {
 		t.Errorf("another authority: %v", err)
+	}
+	if got, err := ask("clu_a", pin, to.address, pki.Fingerprint(newHouse(t).authority.Certificate)); err != nil || got == "" {
+		t.Errorf("one of two authorities: %q, %v", got, err)
 	}
 	if _, err := ask("clu_b", pin, to.address); !errors.Is(err, pki.ErrStranger) {
 		t.Errorf("another cluster: %v", err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,10 +95,10 @@ func (p *Port) Serve(plane Plane, h http.Handler) *http.Server {
 	return s
 }
 
-// Stranger sends a request to a node whose certificate's authority has this
-// fingerprint, on the plane for those that are no members yet. Once it is
+// Stranger sends a request to a node whose certificate's authority has one of
+// these fingerprints, on the plane for those that are no members yet. Once it is
 // connected, the request's context bounds it.
-func Stranger(cluster string, authority [32]byte) *http.Transport {
+func Stranger(cluster string, authorities ...[32]byte) *http.Transport {
 	return &http.Transport{DisableKeepAlives: true, DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*dialTime)
 		defer cancel()
@@ -108,13 +109,13 @@ func Stranger(cluster string, authority [32]byte) *http.Transport {
 		c := tls.Client(raw, &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{string(Join)}, InsecureSkipVerify: true,
 			VerifyConnection: func(s tls.ConnectionState) error {
 				for _, a := range s.PeerCertificates {
-					if pki.Fingerprint(a) == authority {
+					if slices.Contains(authorities, pki.Fingerprint(a)) {
 						// The clocks are compared after this: the time of the certificate
 						// is not asked for.
 						return verifyBy(s.PeerCertificates[0], cluster, a)
 					}
 				}
-				return fmt.Errorf("%w: it is not of the cluster that the invitation is of", ErrRefused)
+				return fmt.Errorf("%w: it is not of the cluster that the invitation is of, or the cluster's authority was rotated since: make another invitation", ErrRefused)
 			}})
 		if err := c.HandshakeContext(ctx); err != nil {
 			raw.Close()

@@ -23,7 +23,7 @@ const (
 	// Valid is how long a node's certificate is: short, as it is renewed by the
 	// node itself (design of the cluster). Renew at two thirds.
 	Valid = 30 * 24 * time.Hour
-	// authorityValid outlives a machine; who leads replaces it before.
+	// authorityValid outlives a machine; an operator has it replaced before.
 	authorityValid = 10 * 365 * 24 * time.Hour
 	// BackDated for nodes whose clocks are behind (R17 of the cluster research).
 	BackDated = 24 * time.Hour
