@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"cmd/assets":        {"engine"},             // writes the packs that the engine reads
 	"cmd/generate":      {"appliance", "store"}, // writes code and pages from the descriptions
 	"cmd/eval":          {"", "appliance", "engine", "cluster", "store"},
-	"cmd/chaos":         {"appliance"}, // kills the real binary
+	"cmd/chaos":         {"appliance", "store/disk/killpoint"}, // kills the real binary
 	"engine/enginetest": {"engine"},
 	// Starts a node for tests.
 	"appliance/appliancetest": {"appliance", "engine", "store"},

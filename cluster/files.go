@@ -63,6 +63,9 @@ func (together) IsMonotonic() bool { return false }
 // openFiles opens Raft's files, or makes them where the node begins. Those of
 // version 1 are moved once the cluster has finalised a later one.
 func openFiles(c Config, start Start) (store, error) {
+	if err := dropUnfinished(c.Dir); err != nil {
+		return nil, err
+	}
 	old, log, vote := filepath.Join(c.Dir, oldLog), filepath.Join(c.Dir, logDir), filepath.Join(c.Dir, voteFile)
 	if exists(old) && !exists(log) {
 		var version uint64
@@ -96,6 +99,16 @@ func openFiles(c Config, start Start) (store, error) {
 		}
 	}
 	return openSeparate(c, log, vote, !exists(log))
+}
+
+// dropUnfinished removes what a kill has left of snapshots in the making: Raft
+// leaves it there and tells of it for ever.
+func dropUnfinished(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "snapshots", "*.tmp")) // of raft.FileSnapshotStore
+	for _, name := range names {
+		err = errors.Join(err, os.RemoveAll(name))
+	}
+	return err
 }
 
 func openSeparate(c Config, log, vote string, create bool) (store, error) {

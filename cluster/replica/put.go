@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/store/blob"
+	"gatehouse/store/disk/killpoint"
 )
 
 // Put is blob.Store.Put, and has the blob durable on one more node as well,
@@ -30,6 +31,7 @@ func (r *Replica) Put(ctx context.Context, key blob.Key, h blob.Header, body io.
 		}
 		return blob.Ref{}, err
 	}
+	killpoint.At(killpoint.BlobCopied)
 	return ref, nil
 }
 

@@ -1,6 +1,6 @@
-// Command chaos kills the real binary at random moments, again and again, and
-// breaks the machines that three of them run on, and prints what was lost.
-// 'make chaos' runs it.
+// Command chaos kills the real binary at random moments and at named ones, again
+// and again, breaks the machines that three of them run on, and prints what was
+// lost. 'make chaos' runs it.
 //
 // It must never count a kill or a round whose outcome was not checked.
 package main
@@ -41,7 +41,7 @@ type settings struct {
 
 func run(ctx context.Context) error {
 	var s settings
-	flag.StringVar(&s.binary, "binary", "./gatehouse", "the `FILE` that 'make' builds")
+	flag.StringVar(&s.binary, "binary", "./gatehouse", "the `FILE` that 'make' builds; three builds its own")
 	flag.StringVar(&s.samples, "samples", "build/assets/samples", "portraits in this `DIR`")
 	flag.StringVar(&s.dir, "keep", "build/chaos", "run in a new directory in this `DIR`, on a real disk; one of a failed run is kept")
 	flag.StringVar(&s.figures, "figures", "build/figures", "keep the figures in this `DIR`")
@@ -75,6 +75,12 @@ func run(ctx context.Context) error {
 		return err
 	}
 	s.dir = dir
+	if what == "three" {
+		s.binary = filepath.Join(dir, "gatehouse")
+		if err := withPoints(ctx, s.binary); err != nil {
+			return err
+		}
+	}
 	if err := s.pictures(ctx); err != nil {
 		return err
 	}

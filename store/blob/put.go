@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 
 	"github.com/minio/sio"
+
+	"gatehouse/store/disk/killpoint"
 )
 
 // lookEvery bytes the free space is looked at again.
@@ -78,6 +80,7 @@ func (s *Store) keep(ctx context.Context, out *sink, name string) error {
 		return err
 	}
 	out.kept = true
+	killpoint.At(killpoint.BlobKept)
 	return nil
 }
 

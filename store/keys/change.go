@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+
+	"gatehouse/store/disk/killpoint"
 )
 
 // Change is a key-ring's file that is made and not in use: nothing has changed
@@ -63,6 +65,7 @@ func (s *Store) adopt(file []byte, sum [sha256.Size]byte) error {
 	if err := s.keep(file, sum); err != nil {
 		return err
 	}
+	killpoint.At(killpoint.RingKept)
 	s.use(p, r)
 	return s.pruned()
 }

@@ -25,6 +25,8 @@
 //	ClockOffset    a file that the program reads, named by the environment
 //	               variable GATEHOUSE_CLOCK_OFFSET: nothing else shifts the
 //	               clock of a Go program
+//	KillAt         a file as well, for a program that was built to die at a
+//	               point that it passes (package killpoint)
 //
 // What a kernel cannot do is found by trying (Probe) and refused with
 // ErrAbsent. There is no power cut: what was written and not synced survives a

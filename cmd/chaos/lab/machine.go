@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"gatehouse/store/disk/killpoint"
 )
 
 // clockVariable names, in a process's environment, the file with the offset of
@@ -114,10 +116,33 @@ func (m *Machine) ClockOffset(d time.Duration) (*Fault, error) {
 	})
 }
 
-// writeOffset replaces the file in one step, so that no half of a number is
-// read.
-func (m *Machine) writeOffset(d time.Duration) error {
-	path := filepath.Join(m.dir, "clock-offset")
-	err := os.WriteFile(path+".new", []byte(d.String()+"\n"), 0o644)
+func (m *Machine) writeOffset(d time.Duration) error { return replace(m.offset(), d.String()+"\n") }
+
+// KillAt has the machine's program die the next time that it passes a point, if
+// it was built for that (package killpoint), and once only.
+func (m *Machine) KillAt(p killpoint.Point) (*Fault, error) {
+	return m.lab.begin("kill at a point", m.Name, string(p), Machines, "point "+m.Name, func() (func() error, error) {
+		return func() error {
+			if err := os.Remove(m.point()); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			return nil
+		}, replace(m.point(), string(p))
+	})
+}
+
+// Armed tells whether the point of KillAt was not passed yet.
+func (m *Machine) Armed() bool {
+	_, err := os.Stat(m.point())
+	return err == nil
+}
+
+// offset and point are the files that the program reads.
+func (m *Machine) offset() string { return filepath.Join(m.dir, "clock-offset") }
+func (m *Machine) point() string  { return filepath.Join(m.dir, "killpoint") }
+
+// replace a file in one step, so that no half of it is read.
+func replace(path, text string) error {
+	err := os.WriteFile(path+".new", []byte(text), 0o644)
 	return errors.Join(err, os.Rename(path+".new", path))
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatehouse/cmd/chaos/lab"
+	"gatehouse/store/disk/killpoint"
 )
 
 // The tests run this program again, as what a machine runs and as a harness
@@ -46,6 +47,7 @@ type state struct {
 	Failed string // the last write's error
 	Pings  int    // received, on all connections
 	Offset string
+	Point  string
 }
 
 // serve writes and syncs 4 KiB each 10 ms, and answers lines: 'ping' with
@@ -92,6 +94,8 @@ func serve(address, dir string) {
 					fmt.Fprintln(c, "pong")
 				case lines.Text() == "state":
 					s.Offset = strings.TrimSpace(string(b))
+					b, _ = os.ReadFile(os.Getenv(killpoint.Variable))
+					s.Point = string(b)
 					json.NewEncoder(c).Encode(s)
 				default:
 					fmt.Sscanf(lines.Text(), "send %d", &n)

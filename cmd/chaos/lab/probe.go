@@ -13,7 +13,7 @@ import (
 type Ability string
 
 const (
-	Machines   Ability = "machines"  // namespaces, virtual links, ext4 in a file; Kill, Pause, FillDisk and ClockOffset need no more
+	Machines   Ability = "machines"  // namespaces, virtual links, ext4 in a file; Kill, KillAt, Pause, FillDisk and ClockOffset need no more
 	Partition  Ability = "partition" // Cut, CutOneWay, Split
 	SlowLink   Ability = "slow link"
 	Latency    Ability = "latency" // of a slow link

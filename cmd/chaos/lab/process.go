@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gatehouse/store/disk/killpoint"
 )
 
 // killTime: a killed process ends within milliseconds, or its disk hangs.
@@ -82,7 +84,7 @@ func (m *Machine) Restart(ctx context.Context) (*Process, error) {
 
 func (m *Machine) start(c Command) (*Process, error) {
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
-	cmd.Env = append(append(os.Environ(), c.Env...), clockVariable+"="+filepath.Join(m.dir, "clock-offset"))
+	cmd.Env = append(append(os.Environ(), c.Env...), clockVariable+"="+m.offset(), killpoint.Variable+"="+m.point())
 	cmd.Dir = m.dir
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

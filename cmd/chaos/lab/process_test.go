@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatehouse/cmd/chaos/lab"
+	"gatehouse/store/disk/killpoint"
 )
 
 func TestKillAndRestart(t *testing.T) {
@@ -72,6 +73,31 @@ func TestClockOffset(t *testing.T) {
 		if got := w.must(t, 0).Offset; got != "0s" {
 			t.Errorf("after the end the program reads %q", got)
 		}
+	}
+}
+
+func TestKillAt(t *testing.T) {
+	t.Parallel()
+	w := open(t, 1)
+	told := func(want killpoint.Point) {
+		t.Helper()
+		if got := w.must(t, 0).Point; got != string(want) || w.m[0].Armed() != (want != "") {
+			t.Errorf("the program reads %q, and not %q", got, want)
+		}
+	}
+	told("")
+	for _, p := range []killpoint.Point{killpoint.Agreed, killpoint.BlobKept} {
+		f, err := w.m[0].KillAt(p)
+		ok(t, err)
+		told(p)
+		_, err = w.m[0].KillAt(p)
+		is(t, err, lab.ErrActive)
+		if p == killpoint.BlobKept { // as the program does before it dies
+			ok(t, os.Remove(filepath.Join(w.m[0].Dir(), "killpoint")))
+			told("")
+		}
+		ok(t, f.End())
+		told("")
 	}
 }
 

@@ -44,6 +44,9 @@ func (j *judge) last(ctx context.Context) {
 	}
 	for _, n := range j.nodes {
 		r, err := crash.Program{Binary: j.Binary, Data: n.Host.Data()}.Check(ctx)
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			j.found(Damage, "%s: %v", n.Name, err)
 			continue

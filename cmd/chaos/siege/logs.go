@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ const (
 type log struct {
 	name   api.Log
 	nodes  []*client.Client
-	key    note.Verifier // as it was at first
+	key    note.Verifier // as it was at first, or by its word since
 	leaves [][]byte      // hashes
 	tree   *compact.Range
 	heads  []head
@@ -42,9 +43,11 @@ type log struct {
 
 // head of a log, as it was signed.
 type head struct {
-	text string
-	size uint64
-	root []byte
+	signed []byte
+	keys   []uint32 // that did, by their hashes
+	text   string
+	size   uint64
+	root   []byte
 }
 
 func (t *stand) logs(ctx context.Context) (all []*log, err error) {
@@ -62,7 +65,7 @@ func (t *stand) logs(ctx context.Context) (all []*log, err error) {
 	return all, nil
 }
 
-// head that a node shows. A signature by the key of the beginning is needed.
+// head that a node shows. A signature by the known key is needed.
 func (l *log) head(ctx context.Context, from *client.Client) (h head, err error) {
 	signed, err := from.Checkpoint(ctx, l.name)
 	if err != nil {
@@ -76,7 +79,11 @@ func (l *log) head(ctx context.Context, from *client.Client) (h head, err error)
 	if len(lines) < 4 || lines[0] != l.key.Name() {
 		return h, fmt.Errorf("a head of %s cannot be read: %.100q", l.key.Name(), n.Text)
 	}
-	h.text = n.Text
+	h.signed, h.text = signed, n.Text
+	for _, s := range signatures(signed) {
+		h.keys = append(h.keys, s.Hash)
+	}
+	slices.Sort(h.keys)
 	if h.size, err = strconv.ParseUint(lines[1], 10, 63); err == nil {
 		h.root, err = base64.StdEncoding.DecodeString(lines[2])
 	}
@@ -85,12 +92,20 @@ func (l *log) head(ctx context.Context, from *client.Client) (h head, err error)
 
 // follow reads what is new at one node, and holds the others against it.
 func (l *log) follow(ctx context.Context, j *judge) error {
-	heads, err := l.same(ctx)
+	heads, err := l.same(ctx, j.signers)
 	if err != nil {
 		return err
 	}
 	at := rand.IntN(len(l.nodes))
 	h := heads[at]
+	for i, other := range heads {
+		if len(other.keys) != j.signers || !slices.Equal(other.keys, h.keys) {
+			j.found(Keys, "%s: %d should sign, on %s those of %08x do, on %s those of %08x", l.key.Name(), j.signers, j.nodes[at].Name, h.keys, j.nodes[i].Name, other.keys)
+		}
+	}
+	if err := l.learn(ctx, at, h); err != nil {
+		j.found(Keys, "%s: %v", j.nodes[at].Name, err)
+	}
 	if h.size < uint64(len(l.leaves)) {
 		j.found(Fork, "%s had %d events and %s shows %d", l.key.Name(), len(l.leaves), j.nodes[at].Name, h.size)
 		return nil
@@ -132,8 +147,29 @@ func (l *log) follow(ctx context.Context, j *judge) error {
 	return nil
 }
 
-// same waits until all nodes show heads of one size.
-func (l *log) same(ctx context.Context) ([]head, error) {
+// learn a new key, which must sign beside the known one.
+func (l *log) learn(ctx context.Context, at int, h head) error {
+	text, err := l.nodes[at].AuditKey(ctx, l.name)
+	if err != nil {
+		return err
+	}
+	fresh, err := note.NewVerifier(strings.TrimSpace(text))
+	if err != nil || fresh.KeyHash() == l.key.KeyHash() {
+		return err
+	}
+	n, err := note.Open(h.signed, note.VerifierList(l.key, fresh))
+	if err != nil {
+		return err
+	}
+	if len(n.Sigs) != 2 {
+		return fmt.Errorf("the key %08x of %s does not sign beside %08x", fresh.KeyHash(), l.key.Name(), l.key.KeyHash())
+	}
+	l.key = fresh
+	return nil
+}
+
+// same waits until all nodes show heads of one size, signed by so many keys.
+func (l *log) same(ctx context.Context, signers int) ([]head, error) {
 	for end := time.Now().Add(quietTime); ; {
 		heads := make([]head, len(l.nodes))
 		equal := true
@@ -142,9 +178,9 @@ func (l *log) same(ctx context.Context) ([]head, error) {
 			if heads[i], err = l.head(ctx, c); err != nil {
 				return nil, err
 			}
-			equal = equal && heads[i].size == heads[0].size
+			equal = equal && heads[i].size == heads[0].size && len(heads[i].keys) == signers
 		}
-		if equal || time.Now().After(end) { // unequal, they are told as a fork
+		if equal || time.Now().After(end) { // unequal, they are told as a fork, or of other keys
 			return heads, nil
 		}
 		if !pause(ctx, look) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/cmd/chaos/lab"
+	"gatehouse/store/disk/killpoint"
 )
 
 // Kind of a fault.
@@ -40,17 +41,28 @@ const (
 	All      Target = "all"
 )
 
+// Act of the cluster that a fault comes in the middle of.
+type Act string
+
+const (
+	KeyChange Act = "change of keys" // a new key signs the audit logs, or the earlier one no more
+	Install   Act = "install"        // a follower that was away is sent the state
+)
+
 // Fault of a round.
 type Fault struct {
-	Kind    Kind          `json:"kind"`
-	On      Target        `json:"on"`
-	Which   int           `json:"which,omitempty"` // of the two followers: 0 or 1
-	After   time.Duration `json:"after"`           // the round's first fault
-	For     time.Duration `json:"for"`
-	Clients bool          `json:"clients,omitempty"` // a cut takes the node from them too
-	Rate    int64         `json:"rate,omitempty"`    // bytes a second of a link, operations a second of a disk
-	Leave   int64         `json:"leave,omitempty"`   // bytes on a full disk
-	Offset  time.Duration `json:"offset,omitempty"`  // of a clock
+	Kind    Kind            `json:"kind"`
+	On      Target          `json:"on"`
+	Which   int             `json:"which,omitempty"`  // of the two followers: 0 or 1
+	At      killpoint.Point `json:"at,omitempty"`     // where a node dies; empty: at once
+	During  Act             `json:"during,omitempty"` // which is begun, and
+	Into    time.Duration   `json:"into,omitempty"`   // has gone on for so long
+	After   time.Duration   `json:"after"`            // the round's first fault
+	For     time.Duration   `json:"for"`
+	Clients bool            `json:"clients,omitempty"` // a cut takes the node from them too
+	Rate    int64           `json:"rate,omitempty"`    // bytes a second of a link, operations a second of a disk
+	Leave   int64           `json:"leave,omitempty"`   // bytes on a full disk
+	Offset  time.Duration   `json:"offset,omitempty"`  // of a clock
 }
 
 func (f Fault) String() string {
@@ -64,6 +76,14 @@ func (f Fault) String() string {
 		s += fmt.Sprintf(", %d/s", f.Rate)
 	case f.Clients:
 		s += ", from the clients too"
+	case f.At != "":
+		s += fmt.Sprintf(", %s", f.At)
+	}
+	switch {
+	case f.During != "" && f.At != "":
+		s += fmt.Sprintf(", in the %s", f.During)
+	case f.During != "":
+		s += fmt.Sprintf(", %.2f s into the %s", f.Into.Seconds(), f.During)
 	}
 	if f.After > 0 {
 		s += fmt.Sprintf(", %.1f s later", f.After.Seconds())
@@ -134,8 +154,11 @@ func nemeses() []nemesis {
 		{"full-follower", lab.Machines, one(Fault{Kind: Fill, On: Follower}, 8, 15)},
 		{"clock-ahead", lab.Machines, clocks(5 * time.Minute)},
 		{"clock-behind", lab.Machines, clocks(-time.Hour)},
+		{"kill-blob", lab.Machines, dying(killpoint.BlobKept, killpoint.BlobCopied)},
+		{"kill-agreed", lab.Machines, dying(killpoint.Agreed)},
+		{"kill-applying", lab.Machines, dying(killpoint.Applying)},
 	}
-	return append(alone, nemesis{"two", lab.Freeze, func(r *rand.Rand) []Fault {
+	return slices.Concat(alone, amid(), []nemesis{{"two", lab.Freeze, func(r *rand.Rand) []Fault {
 		var faults []Fault
 		for _, i := range r.Perm(len(alone))[:2] {
 			f := alone[i].make(r)[0]
@@ -144,14 +167,49 @@ func nemeses() []nemesis {
 			faults = append(faults, f)
 		}
 		return faults
-	}})
+	}}})
+}
+
+// dying at one of some points of a node's work.
+func dying(at ...killpoint.Point) func(*rand.Rand) []Fault {
+	return func(r *rand.Rand) []Fault {
+		return one(Fault{Kind: Kill, On: either(r), At: at[r.IntN(len(at))]}, 0, 5)(r)
+	}
+}
+
+func either(r *rand.Rand) Target { return []Target{Leader, Follower}[r.IntN(2)] }
+
+// amid an act of the whole cluster. A change of keys takes some tens of
+// milliseconds, and an install about as long as sendTime.
+func amid() []nemesis {
+	return []nemesis{
+		{"kill-key-change", lab.Machines, func(r *rand.Rand) []Fault {
+			at := []killpoint.Point{killpoint.RingStaged, killpoint.RingAgreed, killpoint.RingKept}[r.IntN(3)]
+			f := Fault{Kind: Kill, On: Leader, At: at, During: KeyChange}
+			if at == killpoint.RingKept { // every node passes it, the leader alone the others
+				f.On = either(r)
+			}
+			return one(f, 0, 8)(r)
+		}},
+		{"fault-key-change", lab.Partition, func(r *rand.Rand) []Fault {
+			kind := []Kind{Kill, Pause, Cut}[r.IntN(3)]
+			return one(Fault{Kind: kind, On: either(r), During: KeyChange, Into: time.Duration(r.Int64N(int64(100 * time.Millisecond)))}, 1, 12)(r)
+		}},
+		{"kill-install", lab.Machines, func(r *rand.Rand) []Fault {
+			at := []killpoint.Point{killpoint.StateKept, killpoint.StateDurable}[r.IntN(2)]
+			return one(Fault{Kind: Kill, On: Follower, At: at, During: Install}, 0, 8)(r)
+		}},
+		{"fault-install", lab.SlowLink, func(r *rand.Rand) []Fault {
+			kind := []Kind{Kill, Pause, Cut}[r.IntN(3)]
+			return one(Fault{Kind: kind, On: either(r), During: Install, Into: some(r, 0, sendTime.Seconds()/2)}, 1, 15)(r)
+		}},
+	}
 }
 
 // clocks step on the leader or on a follower.
 func clocks(by time.Duration) func(*rand.Rand) []Fault {
 	return func(r *rand.Rand) []Fault {
-		on := []Target{Leader, Follower}[r.IntN(2)]
-		return one(Fault{Kind: ClockStep, On: on, Offset: by}, 5, 12)(r)
+		return one(Fault{Kind: ClockStep, On: either(r), Offset: by}, 5, 12)(r)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/cmd/chaos/lab"
 	"gatehouse/cmd/chaos/siege"
+	"gatehouse/store/disk/killpoint"
 )
 
 func rounds(t *testing.T, seed uint64, only string, able lab.Abilities, n int) (all []siege.Round) {
@@ -69,6 +70,42 @@ func TestFaultsAreInRange(t *testing.T) {
 			if f.For < 0 || f.For > 20*time.Second || f.After > 5*time.Second || slow != (f.Rate > 0) || (f.Kind == siege.ClockStep) != (f.Offset != 0) || f.Which > 0 && f.On != siege.Follower {
 				t.Errorf("%s: %+v", r.Nemesis, f)
 			}
+		}
+	}
+}
+
+// Each point is one that some node comes by: where a change of keys or an install
+// is needed for that, the fault comes with it.
+func TestNodesDieAtEveryPoint(t *testing.T) {
+	needs := map[killpoint.Point]siege.Act{
+		killpoint.BlobKept: "", killpoint.BlobCopied: "", killpoint.Agreed: "", killpoint.Applying: "",
+		killpoint.RingStaged: siege.KeyChange, killpoint.RingAgreed: siege.KeyChange, killpoint.RingKept: siege.KeyChange,
+		killpoint.StateKept: siege.Install, killpoint.StateDurable: siege.Install,
+	}
+	at, amid := map[killpoint.Point]bool{}, map[siege.Act]map[siege.Kind]bool{siege.KeyChange: {}, siege.Install: {}}
+	for _, r := range rounds(t, 5, "", nil, 800) {
+		for _, f := range r.Faults {
+			if f.During != "" {
+				amid[f.During][f.Kind] = true
+			}
+			if f.At == "" {
+				continue
+			}
+			at[f.At] = true
+			act, known := needs[f.At]
+			follower := f.At == killpoint.StateKept || f.At == killpoint.StateDurable
+			leader := f.At == killpoint.RingStaged || f.At == killpoint.RingAgreed
+			if !known || f.During != act || f.Kind != siege.Kill || follower && f.On != siege.Follower || leader && f.On != siege.Leader {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if len(at) != len(needs) {
+		t.Errorf("nodes die at %v alone", at)
+	}
+	for act, kinds := range amid {
+		if !kinds[siege.Kill] || !kinds[siege.Pause] || !kinds[siege.Cut] {
+			t.Errorf("amid a %s: %v alone", act, kinds)
 		}
 	}
 }

@@ -16,6 +16,7 @@ const (
 	Undecided  What = "undecided"       // linearizability, in the time there was
 	Hash       What = "state differs"   // at one index
 	Fork       What = "fork"            // of an audit log, or an event that is missing
+	Keys       What = "keys"            // that sign an audit log, and should not, or differ
 	Picture    What = "picture"         // that a node cannot show
 	Away       What = "not whole"       // unaided, in time
 	Unfinished What = "unfinished"      // a verification in hand

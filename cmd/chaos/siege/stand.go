@@ -37,6 +37,7 @@ type stand struct {
 	branch  []*client.Client
 	ops     *history.Log
 	leader  int // the last that was known
+	signers int // keys that sign each audit log: 1 or 2
 
 	keeping context.CancelFunc
 	keepers sync.WaitGroup
@@ -46,7 +47,7 @@ func (s *Siege) stand(ctx context.Context, dir string) (_ *stand, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	t := &stand{dir: dir, keeping: func() {}}
+	t := &stand{dir: dir, keeping: func() {}, signers: 1}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.close())

@@ -42,6 +42,10 @@ func (t *stand) strike(ctx context.Context, faults []Fault, tell func(string, ..
 			}
 			tell("%s %v for %.1f s", f.Kind, met[i].Nodes, f.For.Seconds())
 			errs[i] = t.hit(ctx, f, nodes)
+			if len(faults) > 1 && errors.Is(errs[i], errMissed) { // for the other fault
+				tell("%v", errs[i])
+				errs[i] = nil
+			}
 		})
 	}
 	all.Wait()
@@ -61,6 +65,19 @@ func (t *stand) targets(ctx context.Context, f Fault) []*node {
 
 // hit nodes with a fault, and end it.
 func (t *stand) hit(ctx context.Context, f Fault, nodes []*node) error {
+	switch {
+	case f.During == KeyChange:
+		return t.whileKeysChange(ctx, f, nodes[0])
+	case f.During == Install:
+		return t.whileInstalling(ctx, f, nodes[0])
+	case f.At != "":
+		return t.dies(ctx, f, nodes[0], func() {})
+	}
+	return t.harm(ctx, f, nodes)
+}
+
+// harm nodes at once.
+func (t *stand) harm(ctx context.Context, f Fault, nodes []*node) error {
 	switch f.Kind {
 	case Kill:
 		return t.away(ctx, f.For, nodes, func(p *lab.Process) error { return p.Kill() })
