@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,22 +11,30 @@ import (
 	"strings"
 	"testing"
 
+	bolt "go.etcd.io/bbolt"
+	"google.golang.org/protobuf/proto"
+
 	"gatehouse/appliance/appliancetest/crash"
+	commands "gatehouse/store/command"
 )
 
-// The last commit that knew version 1 of the commands alone, and that kept
-// Raft's log in one file.
-const version1 = "4de6c69"
+const (
+	// The last commit that knew version 1 of the commands alone, and that kept
+	// Raft's log in one file.
+	version1 = "4de6c69"
+	// The last one that knew version 2 and no newer: the release before this one.
+	version2 = "5451689"
+)
 
-// previous builds that release from the repository's history.
-func previous(t *testing.T) string {
+// release builds an earlier one from the repository's history.
+func release(t *testing.T, commit string) string {
 	t.Helper()
 	dir := onDisk(t)
-	archive := exec.Command("git", "archive", version1)
+	archive := exec.Command("git", "archive", commit)
 	archive.Dir = "../.."
 	source, err := archive.Output()
 	if err != nil {
-		t.Skipf("SKIPPED: commit %s is not in the repository's history (a shallow copy, or no git): %v", version1, err)
+		t.Skipf("SKIPPED: commit %s is not in the repository's history (a shallow copy, or no git): %v", commit, err)
 	}
 	untar := exec.Command("tar", "-x", "-C", dir)
 	untar.Stdin = strings.NewReader(string(source))
@@ -74,7 +84,8 @@ func raftFiles(t *testing.T, data string) (names []string) {
 // A directory of version 1 is taken up as it is, can go back to its own release
 // until the version is raised, and has its log moved at the start after that.
 func TestUpgradeFromVersion1(t *testing.T) {
-	old := previous(t)
+	t.Parallel()
+	old := release(t, version1)
 	s := &served{dir: t.TempDir()}
 	s.Program = crash.Program{Binary: old, Data: filepath.Join(s.dir, "data"), Log: &s.log}
 	t.Cleanup(func() {
@@ -120,7 +131,7 @@ func TestUpgradeFromVersion1(t *testing.T) {
 				Active int `json:"active_version"`
 				Newest int `json:"newest_version"`
 			}
-			if err := json.Unmarshal([]byte(s.as(t, "admin", "cluster", "status", "--json").stdout), &c); err != nil || c.Active != active || c.Newest != 2 {
+			if err := json.Unmarshal([]byte(s.as(t, "admin", "cluster", "status", "--json").stdout), &c); err != nil || c.Active != active || c.Newest != commands.Version {
 				t.Errorf("%+v, %v", c, err)
 			}
 		}
@@ -133,12 +144,12 @@ func TestUpgradeFromVersion1(t *testing.T) {
 	start(old, 1, "log.db") // there is a way back
 	start(binary, 1, "log.db")
 	s.as(t, "admin", "cluster", "finalise").code0(t)
-	start(binary, 2, "log", "vote.db")
+	start(binary, commands.Version, "log", "vote.db")
 	if o := s.as(t, "admin", "cluster", "status"); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
 	made = append(made, s.verify(t, "branch"))
-	start(binary, 2, "log", "vote.db")
+	start(binary, commands.Version, "log", "vote.db")
 	s.stop(t)
 	// No way back: the log is where the release before does not look for it.
 	o := run(t, exec.Command(old, "run", "--data", s.Data, "--listen", "127.0.0.1:0", "--json"))
@@ -153,4 +164,32 @@ func (o outcome) advises(t *testing.T, words string) {
 	if o.code != 1 || !strings.Contains(o.stdout, words) {
 		t.Errorf("%+v lacks %q", o, words)
 	}
+}
+
+// A node whose state was finalised by a newer release says which one to install.
+func TestStateOfANewerRelease(t *testing.T) {
+	s := serve(t, "--peer", free(t))
+	s.stop(t)
+	const newer = commands.Version + 1
+	db, err := bolt.Open(filepath.Join(s.Data, "state.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		rows := tx.Bucket([]byte("members"))
+		id, row := rows.Cursor().First() // its own
+		m := &commands.Member{}
+		if err := proto.Unmarshal(row, m); err != nil {
+			return err
+		}
+		m.Release, m.Commands = "7.8.9", newer
+		if row, err = proto.Marshal(m); err != nil {
+			return err
+		}
+		return errors.Join(rows.Put(id, row), tx.Bucket([]byte("meta")).Put([]byte("active_version"), []byte{7: newer}))
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	gatehouse(t, "run", "--data", s.Data, "--listen", "127.0.0.1:0", "--log-level", "error", "--json").fails(t, 13, "", fmt.Sprintf("version %d", newer), "install release 7.8.9")
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // version is set by the release build.
-const version = "0.1.0"
+const version = "0.2.0"
 
 func versionCommand() command {
 	return command{
