@@ -32,7 +32,9 @@ func (n *Node) Servers() ([]Server, error) {
 // Leading says whether this node leads, as far as it knows.
 func (n *Node) Leading() bool { return n.raft.State() == raft.Leader }
 
-// Add a node, without a vote, to those that the leader sends entries to.
+// Add a node, without a vote, to those that the leader sends entries to. This and
+// the changes below are for the leader. Errors: ErrElsewhere, ErrUnavailable, the
+// context's.
 func (n *Node) Add(ctx context.Context, id string) error {
 	return n.wait(ctx, n.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(id), 0, changeTime))
 }
@@ -48,7 +50,7 @@ func (n *Node) Remove(ctx context.Context, id string) error {
 }
 
 // Transfer leadership to a node, or to the one that is nearest where id is
-// empty. This node must lead.
+// empty.
 func (n *Node) Transfer(ctx context.Context, id string) error {
 	if id == "" {
 		return n.wait(ctx, n.raft.LeadershipTransfer())

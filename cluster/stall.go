@@ -3,6 +3,8 @@ package cluster
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // underWay is since when the disk has been at a write. Of each kind there is one
@@ -60,4 +62,22 @@ func (n *Node) Stalled() time.Duration { return n.writes.longest() }
 func (n *Node) Snapshots() error {
 	_, err := n.snapshots.List()
 	return err
+}
+
+// Due is how many entries the log has since a snapshot became due, and when the
+// leader appended the oldest that the log still has; 0: none is due. It may wait
+// for the disk.
+func (n *Node) Due() (entries uint64, oldest time.Time) {
+	s := n.Status()
+	if s.Index < s.SnapshotIndex+snapshotAfter {
+		return 0, oldest
+	}
+	first, err := n.store.FirstIndex()
+	// The very first entry, which founds a cluster, has no time.
+	for i := first; err == nil && oldest.IsZero() && i < first+2; i++ {
+		var e raft.Log
+		err = n.store.GetLog(i, &e)
+		oldest = e.AppendedAt
+	}
+	return s.Index - s.SnapshotIndex - snapshotAfter + 1, oldest
 }

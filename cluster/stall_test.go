@@ -207,3 +207,44 @@ func TestSnapshotsThatCannotBeListed(t *testing.T) {
 	}
 	ok(t, n.Close())
 }
+
+// A snapshot that cannot be taken stays due until it can.
+func TestASnapshotThatIsDue(t *testing.T) {
+	t.Parallel()
+	begun := time.Now().Add(-time.Second) // the log keeps the wall clock's time
+	n, err := enter(t, t.TempDir(), true)
+	ok(t, err)
+	n.found(t)
+	folder, gone := filepath.Join(n.dir, "raft", "snapshots"), filepath.Join(n.dir, "raft", "gone")
+	ok(t, os.Rename(folder, gone))
+	ok(t, os.WriteFile(folder, nil, 0o600)) // else Raft would make it anew
+	if entries, _ := n.Due(); entries != 0 {
+		t.Errorf("of a new log %d", entries)
+	}
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() {
+			for range snapshotAfter / 64 {
+				if _, err := n.Propose(t.Context(), event("node.start")); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := n.raft.Snapshot().Error(); err == nil {
+		t.Error("a snapshot without a folder")
+	}
+	entries, oldest := n.Due()
+	if entries == 0 || entries > 100 || oldest.Before(begun) || oldest.After(time.Now().Add(time.Second)) {
+		t.Errorf("%d entries, the oldest of %v", entries, oldest)
+	}
+	ok(t, os.Remove(folder))
+	ok(t, os.Rename(gone, folder))
+	ok(t, n.raft.Snapshot().Error())
+	if entries, _ := n.Due(); entries != 0 {
+		t.Errorf("after a snapshot %d", entries)
+	}
+	ok(t, n.Close())
+}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -12,8 +13,13 @@ import (
 )
 
 const (
-	// rpcTime of Raft's requests; a snapshot has more by its size.
+	// rpcTime of Raft's requests, beside what their size needs over the slowest
+	// link; a snapshot has more.
 	rpcTime = 5 * time.Second
+	// slowest link between two nodes, in bytes a second: 1 Mbit/s, over which the
+	// pictures of one verification take half a minute. On a slower one a node keeps
+	// up with nothing. 64 commands of 256 KiB, the largest request, take 134 s.
+	slowest = 1_000_000 / 8
 	// stallTime without a byte ends a stream (R12 of the cluster research).
 	stallTime = 30 * time.Second
 	pooled    = 4
@@ -30,7 +36,7 @@ func (n *Node) transport(log *logger) raft.Transport {
 		Stream: streams{n.config.Port.Listener(peer.Raft), n.config.Port, n.config.stall}, Logger: log, MaxPool: pooled,
 		// One request at a time to a follower: with more, a follower whose disk
 		// stalled was cut off until the leader restarted (R2).
-		MaxRPCsInFlight: 1, Timeout: rpcTime,
+		MaxRPCsInFlight: 1, Timeout: n.config.rpc,
 	})
 }
 
@@ -67,7 +73,7 @@ type stream struct {
 	accepted bool
 
 	mu    sync.Mutex
-	limit time.Time // that Raft has set
+	limit time.Time // that Raft has set, and what was written since has moved
 	begun bool      // a message has begun to come
 }
 
@@ -110,11 +116,17 @@ func (s *stream) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	s.begun = false
 	until := time.Now().Add(s.stall)
-	if !s.limit.IsZero() && s.limit.Before(until) {
-		until = s.limit
+	limit := s.limit
+	if !limit.IsZero() {
+		limit = limit.Add(time.Duration(len(b)) * time.Second / slowest)
+		s.limit = limit
+		if limit.Before(until) {
+			until = limit
+		}
 	}
 	s.mu.Unlock()
-	if err := s.Conn.SetWriteDeadline(until); err != nil {
+	// The answer comes after all that was written has arrived.
+	if err := errors.Join(s.Conn.SetReadDeadline(limit), s.Conn.SetWriteDeadline(until)); err != nil {
 		return 0, err
 	}
 	return s.Conn.Write(b)

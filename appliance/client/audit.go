@@ -18,7 +18,13 @@ const maxKey = 4 << 10
 // AuditEvents gives a page of a log; a negative from counts from the end. log
 // is empty for the tenant's own, here and below.
 func (c *Client) AuditEvents(ctx context.Context, log api.Log, from int64, limit int) (*api.AuditEvents, error) {
-	r := get("v1", "audit", "events").with("log", string(log)).with("from", strconv.FormatInt(from, 10)).with("limit", number(limit))
+	return c.ClosedEvents(ctx, log, 0, from, limit)
+}
+
+// ClosedEvents is AuditEvents of an epoch that a recovery has closed; 0: of the
+// present one.
+func (c *Client) ClosedEvents(ctx context.Context, log api.Log, epoch int, from int64, limit int) (*api.AuditEvents, error) {
+	r := get("v1", "audit", "events").with("log", string(log)).with("epoch", number(epoch)).with("from", strconv.FormatInt(from, 10)).with("limit", number(limit))
 	return ask[api.AuditEvents](ctx, c, r)
 }
 

@@ -48,6 +48,12 @@ const (
 	// for as long as nothing changes.
 	pingAfter   = 15 * time.Second
 	pingTimeout = 15 * time.Second
+	// hangTime is in place of each of dialTimeout, pingAfter and pingTimeout where
+	// there is another server to turn to. A SYN that was lost comes again after one
+	// second and after three (RFC 6298); who is connected and hangs is left after
+	// ten, when the other nodes have given it up as well (package member: lost, after
+	// eight). A call that takes long is not cut off by it: the node answers the ping.
+	hangTime = 5 * time.Second
 )
 
 // New makes a client. It calls nobody.
@@ -68,9 +74,13 @@ func New(c Config) (*Client, error) {
 	if c.Certificate != nil {
 		t.Certificates = []tls.Certificate{*c.Certificate}
 	}
+	connect, silence, pong := dialTimeout, pingAfter, pingTimeout
+	if len(servers) > 1 {
+		connect, silence, pong = hangTime, hangTime, hangTime
+	}
 	dial := c.Dial
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		dial = (&net.Dialer{Timeout: connect}).DialContext
 	}
 	caller := func(answer time.Duration) *http.Client {
 		var protocols http.Protocols
@@ -80,9 +90,9 @@ func New(c Config) (*Client, error) {
 			Transport: &http.Transport{
 				TLSClientConfig:       t.Clone(),
 				Protocols:             &protocols,
-				HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+				HTTP2:                 &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: pong},
 				DialContext:           dial,
-				TLSHandshakeTimeout:   dialTimeout,
+				TLSHandshakeTimeout:   connect,
 				ResponseHeaderTimeout: answer,
 				MaxIdleConnsPerHost:   1,
 			},

@@ -30,6 +30,11 @@ func (c *Client) Transfer(ctx context.Context, t api.TransferRequest) (*api.Clus
 	return ask[api.Cluster](ctx, c, r)
 }
 
+// RotateAuthority begins to replace the authority that certifies the nodes.
+func (c *Client) RotateAuthority(ctx context.Context) (*api.Cluster, error) {
+	return ask[api.Cluster](ctx, c, post("v1", "cluster", "authority", "rotate"))
+}
+
 // Finalise has the cluster use what all its nodes know.
 func (c *Client) Finalise(ctx context.Context) (*api.Cluster, error) {
 	return ask[api.Cluster](ctx, c, post("v1", "cluster", "finalise"))

@@ -9,9 +9,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/appliance/api"
@@ -97,6 +99,8 @@ func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, r.method, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrName, err)
@@ -112,7 +116,7 @@ func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {
 	}
 	if r.body != nil {
 		req.Header.Set("Content-Type", r.body.contentType)
-		req.Body, req.ContentLength = io.NopCloser(r.body.open()), r.body.size
+		req.Body, req.ContentLength = io.NopCloser(pieces{r.body.open()}), r.body.size
 	}
 	caller := c.http
 	if r.long {
@@ -120,7 +124,10 @@ func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {
 	}
 	resp, err := caller.Do(req)
 	if err != nil {
-		return nil, c.unreachable(ctx, err)
+		if err = c.unreachable(ctx, err); !sent.Load() {
+			err = unsent{err}
+		}
+		return nil, err
 	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		defer resp.Body.Close()
@@ -128,6 +135,13 @@ func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// pieces of a body, each no larger than a record of TLS (RFC 8446, 5.1). Read at
+// once a picture would be one frame of HTTP/2, and a node gives no sign of life
+// before it has a whole one: over a slow line it would seem to hang.
+type pieces struct{ io.Reader }
+
+func (p pieces) Read(b []byte) (int, error) { return p.Reader.Read(b[:min(len(b), 16<<10)]) }
 
 // refusal reads the problem document of an answer.
 func refusal(resp *http.Response) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"syscall"
 	"time"
@@ -65,15 +64,22 @@ func (r request) again(err error, backoff time.Duration) (time.Duration, bool) {
 	return backoff, r.safe() && broken(err)
 }
 
+// unsent is of a request of which nothing has left: there was no connection.
+type unsent struct{ error }
+
+func (u unsent) Unwrap() error { return u.error }
+
 // away tells whether another node of the cluster may answer: this one was not
 // reached, or did not, and to ask again is safe.
 func away(err error, safe bool) bool {
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		return true // nothing was sent
+	nothing, p := unsent{}, (*Problem)(nil)
+	switch {
+	case errors.Is(err, ErrUntrusted):
+		return false // to go on elsewhere would hide it
+	case errors.As(err, &p):
+		return safe && p.Status == http.StatusServiceUnavailable
 	}
-	p := (*Problem)(nil)
-	return safe && (broken(err) || errors.As(err, &p) && p.Status == http.StatusServiceUnavailable)
+	return errors.Is(err, ErrUnreachable) && (safe || errors.As(err, &nothing))
 }
 
 // broken tells whether err is of a connection that was refused or cut.

@@ -25,6 +25,7 @@ import (
 	"gatehouse/appliance/problem"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
+	"gatehouse/store/disk/killpoint"
 	"gatehouse/store/keys"
 	"gatehouse/store/state"
 )
@@ -174,21 +175,14 @@ func (c *Custody) call(ctx context.Context, node, method, path string, body []by
 	case err != nil:
 		return nil, err
 	case answer.StatusCode != http.StatusOK:
-		var p refusal
-		if json.Unmarshal(b, &p) == nil && p.Kind != "" {
-			return nil, problem.New(p.Kind, "%s", p.Detail)
+		if p := problem.Told(b); p != nil {
+			return nil, p
 		}
 		return nil, fmt.Errorf("status %d: %.200s", answer.StatusCode, b)
 	case int64(len(b)) > limit:
 		return nil, fmt.Errorf("more than %d bytes", limit)
 	}
 	return b, nil
-}
-
-// refusal is how a problem goes between members.
-type refusal struct {
-	Kind   problem.Kind `json:"kind"`
-	Detail string       `json:"detail"`
 }
 
 // Request for a change, made where the leader is.
@@ -279,6 +273,7 @@ func (c *Custody) lead(ctx context.Context, r request) (out result, err error) {
 			return out, err
 		}
 	}
+	killpoint.At(killpoint.RingAgreed)
 	return out, c.Keys.Adopt(next.File, next.Sum)
 }
 
@@ -306,6 +301,7 @@ func (c *Custody) agree(ctx context.Context, ring *command.Ring, next *keys.Chan
 	if len(others) > 0 && len(failed) == len(others) {
 		return errors.Join(problem.New(problem.Unavailable, "no other member keeps the new key-ring").Because(errors.Join(failed...)), c.Keys.Unstage(next.Sum))
 	}
+	killpoint.At(killpoint.RingStaged)
 	e := &command.Event{Action: string(audit.KeyRotate), ObjectType: "keyring", ObjectId: fmt.Sprint(next.Serial), ObjectSha256: next.Sum[:], Result: string(audit.OK)}
 	_, err := c.Propose(ctx, access.Caller{}, command.Type_SET_RING, &command.SetRing{Ring: &command.Ring{Serial: next.Serial, Sum: next.Sum[:]}, Before: ring.Sum}, nil, e)
 	var refused *problem.Problem
@@ -368,12 +364,9 @@ func sumOf(r *http.Request) (sum [32]byte, err error) {
 }
 
 func reply(w http.ResponseWriter, b []byte, err error) {
-	if err == nil {
-		_, _ = w.Write(b) // who asked has left, or has it
+	if err != nil {
+		problem.Tell(w, err)
 		return
 	}
-	p := problem.New(problem.Unavailable, "%v", err)
-	errors.As(err, &p)
-	w.WriteHeader(p.Kind.Status())
-	_ = json.NewEncoder(w).Encode(refusal{p.Kind, p.Detail})
+	_, _ = w.Write(b) // who asked has left, or has it
 }

@@ -96,6 +96,9 @@ func TestPoison(t *testing.T) {
 			delete(waiting, s)
 		}
 		for s := range died {
+			if err := p.Settle(s); err != nil {
+				t.Fatal(err)
+			}
 			if deaths[s]++; deaths[s] == 3 {
 				delete(waiting, s)
 				if s != poison {

@@ -82,8 +82,8 @@ func New(c Config) (*Pool, error) {
 // takes about half a second of one core (docs/accuracy.md, make bench).
 const firstGuess = 500 * time.Millisecond
 
-// UnderWay are the sessions that were worked on when the process died; asking
-// forgets them.
+// UnderWay are the sessions that were worked on when the process died, and have
+// not been settled since.
 func (p *Pool) UnderWay() (map[string]bool, error) {
 	files, err := os.ReadDir(p.c.Dir)
 	if err != nil {
@@ -94,12 +94,13 @@ func (p *Pool) UnderWay() (map[string]bool, error) {
 		if strings.HasPrefix(f.Name(), "ses_") {
 			found[f.Name()] = true
 		}
-		if err := os.Remove(filepath.Join(p.c.Dir, f.Name())); err != nil {
-			return nil, err
-		}
 	}
 	return found, nil
 }
+
+// Settle what was under way of a session: its death was counted, or does not
+// matter any more. Run begins after all are settled.
+func (p *Pool) Settle(session string) error { return os.Remove(filepath.Join(p.c.Dir, session)) }
 
 func class(batch bool) int {
 	if batch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"testing"
 
@@ -38,5 +39,30 @@ func TestProblem(t *testing.T) {
 	}
 	if p.Next = "go home"; p.Advice() != "go home" {
 		t.Error(p.Advice())
+	}
+}
+
+// What one node tells another is the same problem there.
+func TestToldByAnotherNode(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want *problem.Problem
+	}{
+		{fmt.Errorf("above: %w", problem.New(problem.ClusterState, "50%% of it").Because(io.ErrClosedPipe)), problem.New(problem.ClusterState, "50%% of it")},
+		{io.ErrClosedPipe, problem.New(problem.Unavailable, "%v", io.ErrClosedPipe)},
+	} {
+		w := httptest.NewRecorder()
+		problem.Tell(w, c.err)
+		if got := problem.Told(w.Body.Bytes()); got == nil || got.Kind != c.want.Kind || got.Detail != c.want.Detail || w.Code != c.want.Kind.Status() {
+			t.Errorf("%d, %v, want %v", w.Code, got, c.want)
+		}
+	}
+	if got := problem.Told([]byte(`{"kind":"of-tomorrow","detail":"it says why"}`)); got == nil || got.Kind != problem.Unavailable || got.Detail != "it says why" {
+		t.Errorf("of a newer node: %v", got)
+	}
+	for _, none := range []string{"", "{}", "null", "<html>"} {
+		if got := problem.Told([]byte(none)); got != nil {
+			t.Errorf("%q: %v", none, got)
+		}
 	}
 }

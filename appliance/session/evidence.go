@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
@@ -140,7 +141,9 @@ func (s *Service) stored(err error, slot string) error {
 	case errors.Is(err, blob.ErrSync): // who answers the request ends the process
 		return problem.New(problem.Unavailable, "the disk failed").Because(err)
 	case errors.Is(err, replica.ErrOneCopy):
-		return problem.New(problem.Unavailable, "no other node of the cluster keeps the picture").Because(err)
+		p := problem.New(problem.Unavailable, "no other node of the cluster keeps the picture").Because(err)
+		p.After = time.Second
+		return p
 	case errors.Is(err, blob.ErrTooLarge):
 		return problem.New(problem.TooLarge, "the picture is too large").In(slot).Of(fmt.Sprintf("%d bytes", picture.DefaultLimits().Bytes))
 	case errors.Is(err, blob.ErrFull):

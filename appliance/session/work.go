@@ -78,7 +78,8 @@ func (s *Service) Room(batch bool) error {
 }
 
 // Resume puts this node's jobs of the state back into the queue, after a start.
-// One that a worker had in hand when the process died has lost an attempt.
+// One that a worker had in hand when the process died has died once, whichever
+// node it was given to meanwhile: this node alone knows it.
 func (s *Service) Resume(ctx context.Context) error {
 	died, err := s.Jobs.UnderWay()
 	if err != nil {
@@ -89,24 +90,39 @@ func (s *Service) Resume(ctx context.Context) error {
 		return err
 	}
 	for _, row := range rows {
-		if row.Node != s.Node {
-			continue
-		}
 		if died[row.Id] {
-			err := s.retry(ctx, row, "worker_died", s.Node)
-			if r := (act.Refused{}); errors.As(err, &r) && r.Refusal == state.StaleAttempt {
-				continue // another node has it
-			}
-			if err != nil {
+			if row, err = s.died(ctx, row); err != nil {
 				return err
 			}
-			if row, err = s.session(row.Tenant, row.Id); err != nil {
-				return err
-			}
+			delete(died, row.Id)
 		}
 		s.add(row)
 	}
+	for id := range died { // decided elsewhere, or erased
+		if err := s.Jobs.Settle(id); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// died counts a death, once, and gives what the session is then. A count that is
+// refused as stale was of a job that another node has just moved or decided; one
+// whose outcome is not known may have been made.
+func (s *Service) died(ctx context.Context, row *command.Session) (*command.Session, error) {
+	for before := row.Deaths; row.State == state.Submitted && row.Deaths == before; {
+		err := ignoreStale(s.retry(ctx, row, "worker_died", row.Node))
+		if errors.Is(err, cluster.ErrUnavailable) {
+			err = s.Cluster.Read(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if row, err = s.session(row.Tenant, row.Id); err != nil {
+			return nil, err
+		}
+	}
+	return row, s.Jobs.Settle(row.Id)
 }
 
 // assigned jobs of the state, the oldest first.
@@ -129,8 +145,14 @@ func (s *Service) Reconcile() error {
 	return err
 }
 
-// Take gives the jobs of a node that is gone to those that are there. What it
-// had in hand may have been its end: each has lost an attempt.
+// suspected is the attempt from which on a job is blamed for the loss of a node
+// that had it. What a worker had in hand the node counts itself when it is back
+// (Resume), and what only waited has done nothing; but what ends a whole machine
+// leaves no word of it, and must not go round for ever. Evidence that is asked for
+// again makes eleven attempts at most (state.Tries).
+const suspected = 16
+
+// Take gives the jobs of a node that is gone to those that are there.
 func (s *Service) Take(ctx context.Context, node string, to func() string) error {
 	rows, err := s.assigned()
 	if err != nil {
@@ -140,7 +162,11 @@ func (s *Service) Take(ctx context.Context, node string, to func() string) error
 		if row.Node != node {
 			continue
 		}
-		if err := ignoreStale(s.retry(ctx, row, "node_lost", to())); err != nil {
+		move := s.reassign
+		if row.Attempt >= suspected {
+			move = s.retry
+		}
+		if err := ignoreStale(move(ctx, row, "node_lost", to())); err != nil {
 			return err
 		}
 	}
@@ -162,14 +188,19 @@ func (s *Service) HandOver(ctx context.Context, to func() string) error {
 		if row.Node != s.Node || next == s.Node || s.Jobs.Running(row.Id) {
 			continue
 		}
-		e := act.Event(access.Caller{}, audit.SessionReassign, "session", row.Id)
-		e.Subject, e.Facts = row.Subject, map[string]string{"node": next}
-		_, err := s.Propose(ctx, access.Caller{Tenant: row.Tenant}, command.Type_REASSIGN, &command.Reassign{Session: row.Id, Attempt: row.Attempt, Node: next}, nil, e)
-		if err := ignoreStale(err); err != nil {
+		if err := ignoreStale(s.reassign(ctx, row, "node_stops", next)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reassign gives a job that has not failed to another node.
+func (s *Service) reassign(ctx context.Context, row *command.Session, reason, node string) error {
+	e := act.Event(access.Caller{}, audit.SessionReassign, "session", row.Id)
+	e.Subject, e.Reason, e.Facts = row.Subject, reason, map[string]string{"node": node}
+	_, err := s.Propose(ctx, access.Caller{Tenant: row.Tenant}, command.Type_REASSIGN, &command.Reassign{Session: row.Id, Attempt: row.Attempt, Node: node}, nil, e)
+	return err
 }
 
 // retry counts a death, and gives the job to a node where it was not the last.

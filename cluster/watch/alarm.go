@@ -17,6 +17,7 @@ const (
 	Full      Kind = "disk_full"
 	Late      Kind = "clock_behind"
 	Unlisted  Kind = "snapshots_unreadable"
+	Growing   Kind = "log_grows"
 	Kept      Kind = "leader_kept"
 	Skewed    Kind = "clock_skewed"
 	Differs   Kind = "state_differs"
@@ -25,7 +26,7 @@ const (
 
 // Kinds there are.
 func Kinds() []Kind {
-	return []Kind{Stalled, Full, Late, Unlisted, Kept, Skewed, Differs, Undecided}
+	return []Kind{Stalled, Full, Late, Unlisted, Growing, Kept, Skewed, Differs, Undecided}
 }
 
 // Alarm was raised, or has ended.
@@ -46,6 +47,8 @@ func (k Kind) Wrong() string {
 		return "The clock of this node is behind the cluster's by more than a minute. While it leads, the cluster's time stands still and nothing expires, so another node leads where one can."
 	case Unlisted:
 		return "The folder of Raft's snapshots on this node cannot be read. A node that lags could not be helped from here, so another node leads where one can."
+	case Growing:
+		return "This node takes no snapshots, so that its log is never shortened and fills the disk. Nothing else is wrong until the disk is full."
 	case Kept:
 		return "This node should not lead, for another alarm's reason, and no other node could take over. The cluster goes on, but must not lose more."
 	case Skewed:
@@ -69,6 +72,8 @@ func (k Kind) Next() string {
 		return "Look at the time service (chronyc tracking, timedatectl) of this node and of the others, as it may be theirs that is ahead, and correct the one that is wrong."
 	case Unlisted:
 		return "Look at raft/snapshots in the data directory: its owner and mode, and the kernel's log for errors of the disk. With a damaged disk replace the node: 'gatehouse cluster replace NODE'."
+	case Growing:
+		return "Look into the node's log for 'failed to take snapshot', and at raft/snapshots in the data directory: its owner and mode, and the room on the disk. Where nothing is found, start the node again before the disk is full."
 	case Kept:
 		return "See which nodes answer ('gatehouse cluster status') and bring back those that do not. Then see to the other alarm."
 	case Skewed:

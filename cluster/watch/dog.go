@@ -16,6 +16,11 @@ import (
 const (
 	lookEvery = time.Second
 	listEvery = 10 // looks: the snapshots' folder is read
+	// overdue, in looks of ten seconds, is a snapshot that was due all that time:
+	// five minutes, five times the longest pause between two (package cluster), so
+	// that one which takes its time raises no alarm. Looks are counted, not time: a
+	// process that was stopped has missed none.
+	overdue = 30
 	// handEvery bounds hand-overs whose cause stays: two nodes with the same ill
 	// must not pass leadership to and fro.
 	handEvery = time.Minute
@@ -50,6 +55,9 @@ type Config struct {
 	Behind func() time.Duration
 	// Snapshots says whether those of Raft can be listed.
 	Snapshots func() error
+	// Due is how many entries the log has since a snapshot became due, and when the
+	// oldest that it has was written; 0: none is due.
+	Due func() (entries uint64, oldest time.Time)
 	// Fatal ends the process with the exit code of the error. Answers at once, and
 	// is called once at most.
 	Fatal func(error)
@@ -86,10 +94,11 @@ func (d *Dog) Alarms() []Alarm { return d.alarms.all() }
 // that is news. It does not wait.
 func (d *Dog) Set(k Kind, on bool, detail string) { d.alarms.set(k, on, detail) }
 
-// ill is why a node should not lead.
+// ill is why a node should not lead, or only what somebody must be told.
 type ill struct {
 	kind  Kind
-	every int // looks
+	leads bool // all the same: another leader would not mend it
+	every int  // looks
 	look  func() (detail string, ails bool)
 	ails  bool
 }
@@ -97,6 +106,7 @@ type ill struct {
 // ills are looked for one after the other, apart from the stalls: a look may
 // hang on a disk that does.
 func (d *Dog) ills(ctx context.Context) {
+	due := 0
 	all := []*ill{
 		{kind: Full, every: 1, look: func() (string, bool) { return "", d.config.Full() }},
 		{kind: Late, every: 1, look: func() (string, bool) {
@@ -106,6 +116,13 @@ func (d *Dog) ills(ctx context.Context) {
 		{kind: Unlisted, every: listEvery, look: func() (string, bool) {
 			err := d.config.Snapshots()
 			return fmt.Sprint(err), err != nil
+		}},
+		{kind: Growing, leads: true, every: listEvery, look: func() (string, bool) {
+			entries, oldest := d.config.Due()
+			if due++; entries == 0 {
+				due = 0
+			}
+			return fmt.Sprintf("%d entries since a snapshot was due; the oldest of the log is of %s", entries, oldest.UTC().Format(time.RFC3339)), due > overdue
 		}},
 	}
 	tick := time.NewTicker(lookEvery)
@@ -119,7 +136,7 @@ func (d *Dog) ills(ctx context.Context) {
 				detail, i.ails = i.look()
 				d.Set(i.kind, i.ails, detail)
 			}
-			if i.ails && why == nil {
+			if i.ails && !i.leads && why == nil {
 				why = i
 			}
 		}

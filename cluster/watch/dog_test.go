@@ -25,6 +25,7 @@ type node struct {
 	full    bool
 	behind  time.Duration
 	listing error
+	due     uint64
 	began   time.Time // of the write under way
 	pause   time.Duration
 	hangs   func() // what a look at the state does
@@ -75,6 +76,7 @@ func (n *node) config() watch.Config {
 			return get(n, &n.behind)
 		},
 		Snapshots: func() error { return get(n, &n.listing) },
+		Due:       func() (uint64, time.Time) { return get(n, &n.due), n.start },
 		Fatal:     func(err error) { n.set(func() { n.fatal, n.died = append(n.fatal, err), time.Since(n.start) }) },
 		Tell:      func(a watch.Alarm) { n.set(func() { n.told = append(n.told, a) }) },
 	}
@@ -313,6 +315,33 @@ func TestALeaderWithAnIllHandsOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A log that no snapshot shortens is told of, and costs nobody the leadership. One
+// snapshot that takes its time is none.
+func TestALogThatGrows(t *testing.T) {
+	n := trio(true)
+	watched(t, n, func(d *watch.Dog) {
+		for range 3 {
+			n.set(func() { n.due = 20_000 })
+			sleep(4*time.Minute + 50*time.Second)
+			n.set(func() { n.due = 0 })
+			sleep(11 * time.Second)
+		}
+		if n.hears() != "" {
+			t.Fatalf("told %q", n.hears())
+		}
+		n.set(func() { n.due = 20_000 })
+		sleep(5*time.Minute + 20*time.Second)
+		if got := d.Alarms(); len(got) != 1 || got[0].Kind != watch.Growing || !strings.HasPrefix(got[0].Detail, "20000 entries") || n.hears() != "log_grows" {
+			t.Fatalf("alarms %v, told %q", got, n.hears())
+		}
+		n.set(func() { n.due = 0 })
+		sleep(11 * time.Second)
+		if n.hears() != "log_grows -log_grows" || len(n.handed) != 0 || len(n.fatal) != 0 {
+			t.Errorf("told %q, handed over at %v, fatal %v", n.hears(), n.handed, n.fatal)
+		}
+	})
 }
 
 // A node that leads again within the minute, with the same ill, keeps leading
