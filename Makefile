@@ -22,7 +22,7 @@ RACED        = $(filter-out $(ALONE),$(shell go list ./engine/... ./store/... ./
 
 OAPI        := github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 
-.PHONY: run cluster test deps assets generate lint fuzz eval bench bench-gallery bench-audit bench-cluster chaos clean
+.PHONY: run cluster test deps assets generate lint fuzz eval bench bench-gallery bench-audit bench-cluster bench-scale chaos clean
 
 run: gatehouse
 	@sh cmd/run.sh
@@ -90,6 +90,11 @@ bench-audit: gatehouse
 bench-cluster: assets
 	cd cmd/eval/peers && go build -o ../../../build/bench/etcdpeer .
 	go run ./cmd/eval cluster
+
+# A million sessions with a template each: the node's restart, and another node that
+# joins it with nothing. It takes an hour, and 60 GB of disk.
+bench-scale: gatehouse
+	go run ./cmd/eval scale
 
 # Three nodes from nothing, by invitation; verifications at all of them; the leader
 # is killed. The last line says what was lost.

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
 	"gatehouse/store/disk"
+	"gatehouse/store/disk/killpoint"
 	"gatehouse/store/state"
 )
 
@@ -61,6 +63,7 @@ func (s snapshot) Release() {}
 // return from a failure: Raft would go on with a state that is neither.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
+	killpoint.At(killpoint.StateDurable)
 	if err := f.writes.replace(func() error { return f.state.Replace(next(f.state)) }); err != nil {
 		f.stop(fmt.Errorf("the state that was sent cannot be put in place: %w", err))
 	}
@@ -162,10 +165,30 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	out := &sending{Reader: io.MultiReader(bytes.NewReader(header), read), pipe: read, done: make(chan struct{})}
 	go func() {
 		defer close(out.done)
-		_, err := c.WriteTo(write)
+		_, err := c.WriteTo(&yielding{write, s.fsm.writes})
 		write.CloseWithError(errors.Join(err, c.Close()))
 	}()
 	return meta, out, nil
+}
+
+// yielding lets the log go first: what is being agreed on waits for the same disk
+// and the same processors. A log that always writes leaves it yieldMost a write
+// of a megabyte, 50 MB a second, so that a new node catches up with a busy one.
+type yielding struct {
+	io.Writer
+	writes *underWay
+}
+
+const (
+	yieldMost = 20 * time.Millisecond
+	yieldLook = 200 * time.Microsecond
+)
+
+func (y *yielding) Write(b []byte) (int, error) {
+	for most := time.Now().Add(yieldMost); y.writes.log.Load() != 0 && time.Now().Before(most); {
+		time.Sleep(yieldLook)
+	}
+	return y.Writer.Write(b)
 }
 
 // sending holds pages of the state until it is closed.
@@ -195,9 +218,31 @@ type sink struct {
 	raft.SnapshotSink
 	store *snapshots
 	head  []byte
-	file  *os.File // of the state that comes
-	size  int64    // that it will have
+	file  *disk.Stream // of the state that comes
+	size  int64        // that it will have
 	n     int64
+}
+
+// takeAtOnce is read from the other node and written together: the system is
+// called for it a thirtieth as often as by io.Copy.
+const takeAtOnce = 1 << 20
+
+// ReadFrom is what Raft calls.
+func (k *sink) ReadFrom(r io.Reader) (n int64, err error) {
+	b, least := make([]byte, takeAtOnce), 1 // the first bytes tell what comes
+	for err == nil {
+		var got int
+		if got, err = io.ReadAtLeast(r, b, least); got > 0 {
+			if _, err := k.Write(b[:got]); err != nil {
+				return n, err
+			}
+			n, least = n+int64(got), len(b)
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return n, err
 }
 
 func (k *sink) Write(b []byte) (int, error) {
@@ -217,7 +262,7 @@ func (k *sink) Write(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	k.file = f
+	k.file = disk.NewStream(f)
 	n, err := k.take(b[used:])
 	return used + n, err
 }
@@ -273,6 +318,7 @@ func (k *sink) keep() error {
 	if err := disk.SyncDir(filepath.Dir(next(st))); err != nil {
 		return err
 	}
+	killpoint.At(killpoint.StateKept)
 	_, err = k.SnapshotSink.Write(append(encodeSnapshot(index, hash), sentMark))
 	return err
 }

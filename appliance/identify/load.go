@@ -34,6 +34,7 @@ func (k *Keeper) read(ctx context.Context, id string, p *progress) (_ *tenant, e
 	index := files.index
 	var c *census
 	var walk sync.WaitGroup
+	walk.Go(func() { _ = k.State.PrefetchEnrolments(ctx) }) // the walk is right without
 	walk.Go(func() {
 		digest, found, err := k.digest(ctx, id, index)
 		if err == nil && !slices.Equal(digest, files.digest) {

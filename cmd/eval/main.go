@@ -28,6 +28,7 @@ const usage = `Usage: go run ./cmd/eval COMMAND [flags]
   gallery    search for faces beside other programs; takes 7 GB of disk
   audit      fill an audit log, search, export, verify and forward it
   cluster    agree on writes, beside etcd and rqlite; takes 1 GB of disk
+  scale      start a node with a million sessions, and join another to it; 60 GB
   peers      read the same passports with other programs
 
 Run it at the root of the repository, after make assets. Tables come first, then
@@ -61,7 +62,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fs.SetOutput(to)
 		fs.PrintDefaults()
 	}
-	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers, "service": service, "gallery": gallerySearch, "audit": auditLogs, "cluster": clusterWrites, "cluster-node": clusterNode}
+	verbs := map[string]func(context.Context, *report, *flags) error{"accuracy": accuracy, "speed": speed, "peers": peers, "service": service, "gallery": gallerySearch, "audit": auditLogs, "cluster": clusterWrites, "cluster-node": clusterNode, "scale": scale}
 	if len(args) > 0 && strings.Trim(args[0], "-") == "help" {
 		help(out)
 		return 0
@@ -109,20 +110,22 @@ type flags struct {
 	rows    int
 	long    bool
 	cluster clusterFlags
+	scale   scaleFlags
 }
 
 func (f *flags) set() *flag.FlagSet {
 	fs := flag.NewFlagSet("eval", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&f.data, "data", "../shared/data", "`DIR` with the evaluation data (accuracy, peers)")
-	fs.StringVar(&f.only, "only", "", "this `PART` alone: of accuracy faces, mrz or liveness; of service api, writes, uploads or start; of gallery exact, graph or ready; of audit append, search, bundle, proofs or forward")
+	fs.StringVar(&f.only, "only", "", "this `PART` alone: of accuracy faces, mrz or liveness; of service api, writes, uploads or start; of gallery exact, graph or ready; of audit append, search, bundle, proofs or forward; of scale make, restart or join")
 	fs.StringVar(&f.doc, "doc", "", "write the tables of accuracy to this Markdown `FILE` too")
 	fs.BoolVar(&f.fresh, "fresh", false, "make all templates anew instead of using the kept ones")
 	fs.BoolVar(&f.verbose, "verbose", false, "print every misread line beside its truth")
-	fs.StringVar(&f.binary, "binary", "./gatehouse", "the built `FILE` that is measured (speed, service, audit)")
+	fs.StringVar(&f.binary, "binary", "./gatehouse", "the built `FILE` that is measured (speed, service, audit, scale)")
 	fs.BoolVar(&f.quick, "quick", false, "a shorter run, whose figures vary more (service, gallery, cluster), or a log of 100,000 events (audit)")
 	fs.IntVar(&f.rows, "rows", 0, "search `N` rows instead of 100,000 and then 1,000,000 (gallery), or fill a log of N events instead of 1,000,000 (audit)")
 	fs.BoolVar(&f.long, "long", false, "other dimensions and the graph at 1,000,000 rows too: hours (gallery); 10,000,000 events (audit)")
 	f.cluster.set(fs)
+	f.scale.set(fs)
 	return fs
 }

@@ -98,23 +98,34 @@ func (n *servedNode) holds(ctx context.Context, sessions int) error {
 
 // fill puts decided sessions into the state of a node that does not run.
 func (s *serviceRun) fill(ctx context.Context, data string, who credentials, sessions int) (err error) {
-	b, err := os.ReadFile(filepath.Join(data, "node.json"))
+	owner, err := ownerOf(data)
 	if err != nil {
 		return err
 	}
-	var owner struct {
-		Node string `json:"node"`
-	}
-	if err := json.Unmarshal(b, &owner); err != nil {
-		return fmt.Errorf("node.json: %w", err)
-	}
-	m, err := openMember(ctx, data, owner.Node)
+	m, err := openMember(ctx, data, owner.Cluster, owner.Node)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
 	w := &writer{member: m, tenant: who.tenant, client: who.client}
 	return each(ctx, s.progress, "sessions", sessions, 64, func(ctx context.Context, _ int) error { return w.life(ctx) })
+}
+
+// owner of a data directory.
+type owner struct {
+	Cluster string `json:"cluster"`
+	Node    string `json:"node"`
+}
+
+func ownerOf(data string) (o owner, err error) {
+	b, err := os.ReadFile(filepath.Join(data, "node.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &o)
+	}
+	if err != nil {
+		err = fmt.Errorf("node.json: %w", err)
+	}
+	return o, err
 }
 
 // life of a session: made, two pictures, submitted, decided. It enrols no face:

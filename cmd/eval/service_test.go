@@ -94,7 +94,7 @@ gatehouse_stage_seconds_bucket{stage="face",le="0.1"} 99
 func TestWriterKeepsSizesAndIsNotRefused(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	m, err := openMember(ctx, t.TempDir(), newID(id.Node))
+	m, err := openMember(ctx, t.TempDir(), "clu_a", newID(id.Node))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ type cell struct {
 // to a file by one writer that syncs each.
 func (s *serviceRun) writes(ctx context.Context) (err error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	m, err := openMember(ctx, filepath.Join(s.dir, "writes"), newID(id.Node))
+	m, err := openMember(ctx, filepath.Join(s.dir, "writes"), "clu_a", newID(id.Node))
 	if err != nil {
 		return err
 	}
@@ -177,8 +177,9 @@ type member struct {
 	ended chan error
 }
 
-// openMember opens a data directory's log and state, or makes them.
-func openMember(ctx context.Context, dir, node string) (*member, error) {
+// openMember opens the log and the state of a data directory, a node's of a
+// cluster, or makes them.
+func openMember(ctx context.Context, dir, of, node string) (*member, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -187,7 +188,7 @@ func openMember(ctx context.Context, dir, node string) (*member, error) {
 	if m.state, err = state.Open(filepath.Join(dir, "state.db"), true); err != nil {
 		return nil, err
 	}
-	m.node, err = cluster.Open(ctx, cluster.Config{Cluster: "clu_a", Dir: filepath.Join(dir, "raft"), ID: node, State: m.state, Log: slog.New(slog.DiscardHandler)}, cluster.Found)
+	m.node, err = cluster.Open(ctx, cluster.Config{Cluster: of, Dir: filepath.Join(dir, "raft"), ID: node, State: m.state, Log: slog.New(slog.DiscardHandler)}, cluster.Found)
 	if err != nil {
 		return nil, errors.Join(err, m.state.Close())
 	}

@@ -1,7 +1,9 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -81,4 +83,30 @@ func MkdirAll(dir string) error {
 		return err
 	}
 	return SyncDir(parent)
+}
+
+// CopyFile durably, to a name that is not taken. Where it fails nothing is left.
+func CopyFile(from, to string, perm os.FileMode) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(to))
+		}
+	}()
+	_, err = io.Copy(NewStream(out), in)
+	if err == nil {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(to))
 }

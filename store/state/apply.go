@@ -36,7 +36,8 @@ func (a *apply) run(payload proto.Message) error {
 	if done, err := a.replayed(); done || err != nil {
 		return err
 	}
-	if uint64(command.Since(a.Type)) > max(1, number64(a, metaVersion)) {
+	// Who recovers has nobody to finalise with: to start an epoch does it.
+	if uint64(command.Since(a.Type)) > max(1, number64(a, metaVersion)) && a.Type != command.Type_START_EPOCH {
 		return refuse(VersionUnsupported)
 	}
 	if err := a.dispatch(payload); err != nil {
@@ -93,6 +94,8 @@ func (a *apply) dispatch(payload proto.Message) error {
 		return a.cosign(p.Cosignature)
 	case *command.SetAuthority:
 		return a.setAuthority(p)
+	case *command.ChangeAuthority:
+		return a.changeAuthority(p)
 	case *command.SetRing:
 		return a.setRing(p)
 	case *command.Invite:
@@ -105,6 +108,8 @@ func (a *apply) dispatch(payload proto.Message) error {
 		return a.removeMember(p)
 	case *command.Reassign:
 		return a.reassign(p)
+	case *command.StartEpoch:
+		return a.startEpoch(p)
 	case *command.Tick:
 		if a.Type == command.Type_TICK {
 			return a.tick()
@@ -162,19 +167,6 @@ func (a *apply) log() string {
 	return a.Tenant
 }
 
-// origin names an audit log for all time.
-func origin(r reader, log string) (string, error) {
-	f, err := load[command.Found](r, meta, metaFound)
-	if err != nil {
-		return "", fmt.Errorf("%w: the cluster was not founded", ErrUnusable)
-	}
-	name, err := audit.Origin(f.Cluster, log, int64(number64(r, metaEpoch)))
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrUnusable, err)
-	}
-	return name, nil
-}
-
 // record appends the events to the command's log.
 func (a *apply) record(events []*command.Event) error {
 	for i, e := range events {
@@ -190,6 +182,7 @@ func (a *apply) record(events []*command.Event) error {
 }
 
 func (a *apply) append(log string, e *command.Event) (uint64, error) {
+	log = logRow(a, log)
 	head, err := load[command.Head](a, heads, key(log))
 	if errors.Is(err, ErrNotFound) {
 		head, err = &command.Head{}, nil

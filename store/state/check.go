@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 
 	bolt "go.etcd.io/bbolt"
 	"google.golang.org/protobuf/proto"
@@ -97,9 +99,13 @@ func (c *check) run(tx *bolt.Tx) (err error) {
 		return err
 	}
 	// The system's log holds the anchors, so it comes first.
-	anchors, err := c.log(audit.System, nil)
-	if err != nil {
-		return err
+	anchors := map[string][]anchored{}
+	for epoch := range c.epochs() {
+		of, err := c.log(rowOf(audit.System, epoch), nil)
+		if err != nil {
+			return err
+		}
+		maps.Copy(anchors, of)
 	}
 	err = c.each(tenants, nil, func(k, v []byte) error {
 		r := &command.Tenant{}
@@ -142,8 +148,16 @@ func (c *check) tenants() error {
 		cursor := c.buckets[t].Cursor()
 		for k, _ := cursor.First(); k != nil; {
 			first, _, _ := bytes.Cut(k, []byte{0})
+			owner := first
 			system := t == heads || t == leaves || t == hashes || t == cosignatures
-			if c.get(tenants, first) == nil && !(system && string(first) == audit.System) {
+			if system {
+				log, epoch, ok := ofRow(string(first))
+				if err := c.expect(ok && epoch <= number64(c, metaEpoch), "log", where(t, k), "there is no such epoch"); err != nil {
+					return err
+				}
+				owner = []byte(log)
+			}
+			if c.get(tenants, owner) == nil && !(system && string(owner) == audit.System) {
 				if err := c.found("tenant", where(t, k), "there is no such tenant"); err != nil {
 					return err
 				}
@@ -158,6 +172,14 @@ func (c *check) tenants() error {
 		}
 	}
 	return nil
+}
+
+// epochs that the logs have had.
+func (c *check) epochs() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for epoch := uint64(1); epoch <= number64(c, metaEpoch) && yield(epoch); epoch++ {
+		}
+	}
 }
 
 func (c *check) headless(t table) error {
@@ -176,8 +198,11 @@ func (c *check) headless(t table) error {
 
 func (c *check) tenant(id string, anchors map[string][]anchored) error {
 	c.logged = map[string]mark{}
-	if _, err := c.log(id, anchors[id]); err != nil {
-		return err
+	for epoch := range c.epochs() {
+		row := rowOf(id, epoch)
+		if _, err := c.log(row, anchors[row]); err != nil {
+			return err
+		}
 	}
 	for _, do := range []func(string) error{c.clients, c.subjects, c.references, c.sessions, c.bySubject, c.results, c.templates, c.enrolments, c.removals, c.blocklist, c.openings} {
 		if err := do(id); err != nil {

@@ -44,8 +44,8 @@ type logCheck struct {
 	anchors      map[string][]anchored
 }
 
-// log checks an audit log: its leaves, its tree and what was anchored of it.
-// It gives the anchors that the log itself holds, by log.
+// log checks an audit log in one epoch: its leaves, its tree and what was anchored
+// of it. It gives the anchors that the log itself holds, by the log's row.
 func (c *check) log(name string, anchors []anchored) (map[string][]anchored, error) {
 	head, err := load[command.Head](c, heads, key(name))
 	if errors.Is(err, ErrNotFound) {
@@ -248,11 +248,13 @@ func (l *logCheck) anchor(leaf *audit.Leaf) error {
 	root, _ := leaf.Data["root"].(string)
 	name, _ := leaf.Data["origin"].(string)
 	n, err := strconv.ParseUint(size, 10, 63)
-	want, originErr := origin(l, leaf.Object.ID)
-	if l.name != audit.System || err != nil || originErr != nil || name != want {
+	_, epoch, _ := ofRow(l.name)
+	row := rowOf(leaf.Object.ID, epoch)
+	want, originErr := origin(l, row)
+	if l.name != rowOf(audit.System, epoch) || err != nil || originErr != nil || name != want {
 		return l.found("anchor", l.at(uint64(leaf.Seq)), "it cannot be read")
 	}
-	l.anchors[leaf.Object.ID] = append(l.anchors[leaf.Object.ID], anchored{leaf.Seq, n, root})
+	l.anchors[row] = append(l.anchors[row], anchored{leaf.Seq, n, root})
 	return nil
 }
 
@@ -260,7 +262,7 @@ func (l *logCheck) anchor(leaf *audit.Leaf) error {
 func (l *logCheck) anchored(head *command.Head, anchors []anchored) error {
 	last := uint64(0)
 	for _, a := range anchors {
-		at := fmt.Sprintf("%s, leaf %d", audit.System, a.seq)
+		at := fmt.Sprintf("%s, leaf %d", audit.System, a.seq) // of the same epoch
 		if a.size <= last || a.size > head.Size {
 			if err := l.found("anchor", at, "it says that %s has %d leaves, after %d, of %d", l.name, a.size, last, head.Size); err != nil {
 				return err

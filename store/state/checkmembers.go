@@ -90,7 +90,9 @@ func (c *check) trust() error {
 		return c.expect(ok, "row", where(meta, k), "it is not whole")
 	}
 	a, err := load[command.Authority](c, meta, metaAuthority)
-	if err := whole(err, len(a.GetCertificate()) > 0 && len(a.GetKey()) > 0, metaAuthority); err != nil {
+	begun := len(a.GetNextCertificate()) > 0
+	step := begun == (len(a.GetNextKey()) > 0) && !(begun && len(a.GetEarlier()) > 0) // of its rotation
+	if err := whole(err, len(a.GetCertificate()) > 0 && len(a.GetKey()) > 0 && step, metaAuthority); err != nil {
 		return err
 	}
 	r, err := load[command.Ring](c, meta, metaRing)

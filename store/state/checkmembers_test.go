@@ -64,6 +64,17 @@ var memberDamages = []struct {
 	{"the authority lost its key", func(t *testing.T, tx *bolt.Tx) {
 		change(t, tx, "meta", k("authority"), func(a *command.Authority) { a.Key = nil })
 	}, "row", `meta "authority": it is not whole`},
+	{"the next authority has no key", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "meta", k("authority"), func(a *command.Authority) { a.NextCertificate = []byte("next") })
+	}, "row", `meta "authority": it is not whole`},
+	{"the next authority has a key alone", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "meta", k("authority"), func(a *command.Authority) { a.NextKey = []byte("next") })
+	}, "row", `meta "authority": it is not whole`},
+	{"the authority is at two steps of its rotation", func(t *testing.T, tx *bolt.Tx) {
+		change(t, tx, "meta", k("authority"), func(a *command.Authority) {
+			a.NextCertificate, a.NextKey, a.Earlier = []byte("next"), []byte("its key"), []byte("earlier")
+		})
+	}, "row", `meta "authority": it is not whole`},
 	{"the key-ring's row is damaged", func(t *testing.T, tx *bolt.Tx) {
 		must(t, tx.Bucket([]byte("meta")).Put(k("ring"), []byte("\xff")))
 	}, "row", `meta "ring": it cannot be read`},

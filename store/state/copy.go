@@ -20,26 +20,79 @@ type Copy struct {
 	Hash        [32]byte
 	Size        int64 // of the file
 	tx          *bolt.Tx
+	file        *os.File
 }
 
-// Copy commits, and holds what was committed.
+// Copy commits, and holds what was committed. Its file lists its free pages, so
+// that who gets it need not look for them.
 func (s *State) Copy() (*Copy, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.commit(); err != nil {
 		return nil, err
 	}
-	tx, err := s.db.Begin(false)
+	if s.unlisted {
+		if err := s.list(); err != nil {
+			return nil, err
+		}
+	}
+	file, err := os.Open(s.path)
 	if err != nil {
 		return nil, err
 	}
-	return &Copy{s.index, s.term, s.hash, tx.Size(), tx}, nil
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &Copy{s.index, s.term, s.hash, tx.Size(), tx, file}, nil
 }
 
-// WriteTo writes the file.
-func (c *Copy) WriteTo(w io.Writer) (int64, error) { return c.tx.WriteTo(w) }
+// WriteTo writes the file. What it reads does not stay in memory: it would drive
+// out what the state is being asked for.
+func (c *Copy) WriteTo(w io.Writer) (int64, error) {
+	return c.tx.WriteTo(&passing{Writer: w, file: c.file})
+}
 
-func (c *Copy) Close() error { return c.tx.Rollback() }
+func (c *Copy) Close() error { return errors.Join(c.tx.Rollback(), c.file.Close()) }
+
+// passing has what bbolt copies read once.
+type passing struct {
+	io.Writer
+	file *os.File
+}
+
+const (
+	// passAtOnce is read and written together: the system is called for it a
+	// thirtieth as often as by io.Copy.
+	passAtOnce = 1 << 20
+	// passForget so many bytes together.
+	passForget = 16 << 20
+)
+
+// ReadFrom is what bbolt calls for all pages but the first two.
+func (p *passing) ReadFrom(r io.Reader) (n int64, err error) {
+	b := make([]byte, passAtOnce)
+	forgotten := int64(0)
+	for err == nil {
+		var k int
+		if k, err = io.ReadFull(r, b); k > 0 {
+			if _, err := p.Write(b[:k]); err != nil {
+				return n, err
+			}
+			n += int64(k)
+		}
+		if n-forgotten >= passForget {
+			if err := disk.Forget(p.file, forgotten, n-forgotten); err != nil {
+				return n, err
+			}
+			forgotten = n
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return n, err
+}
 
 // Examine opens a file that another node sent, and says which entry it ends
 // with. Error: ErrUnusable.
@@ -52,8 +105,10 @@ func Examine(path string) (index uint64, hash [32]byte, err error) {
 		return 0, hash, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
 	}
 	s := &State{db: db}
-	err = errors.Join(s.load(), db.Close())
-	return s.index, s.hash, err
+	if err := errors.Join(s.load(), db.Close()); err != nil {
+		return 0, hash, unusable(path, err)
+	}
+	return s.index, s.hash, nil
 }
 
 // Replace puts a file that Examine found good, and that lies on the same file
@@ -77,7 +132,7 @@ func (s *State) Replace(path string) error {
 			return s.fail(err)
 		}
 	}
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.letGo(), s.db.Close()); err != nil {
 		return s.fail(err)
 	}
 	if err := os.Rename(path, own); err != nil {

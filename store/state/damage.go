@@ -31,7 +31,7 @@ const (
 // and when it opens a file for writing does so in a goroutine of its own,
 // where nothing can keep it from ending the process: so it is read here first.
 func Inspect(path string) (err error) {
-	defer recovered(&err)
+	defer tolerant(&err)()
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -53,10 +53,31 @@ func Inspect(path string) (err error) {
 		if tx.Size() > info.Size() {
 			return fmt.Errorf("it has %d bytes of %d", info.Size(), tx.Size())
 		}
-		p := &pages{file: f, size: int64(db.Info().PageSize)}
-		p.seen = make([]bool, tx.Size()/p.size)
-		return p.walk(uint64(tx.Cursor().Bucket().RootPage()), true, nil, nil)
+		free, err := freeList(f, int64(db.Info().PageSize))
+		if err != nil {
+			return err
+		}
+		return inspect(f, tx, free)
 	})
+}
+
+// inspect reads the pages of a transaction; free are those that its list says are.
+func inspect(f io.ReaderAt, tx *bolt.Tx, free *freePages) error {
+	p := &pages{file: f, size: int64(tx.DB().Info().PageSize)}
+	p.seen = make([]bool, tx.Size()/p.size)
+	if err := p.walk(uint64(tx.Cursor().Bucket().RootPage()), true, nil, nil); err != nil {
+		return err
+	}
+	if free == nil {
+		return nil
+	}
+	for _, id := range free.ids {
+		if p.seen[id] {
+			return fmt.Errorf("page %d is in use and in the list of those that are free", id)
+		}
+		p.seen[id] = true
+	}
+	return nil
 }
 
 // pages of a bbolt file.
@@ -64,6 +85,17 @@ type pages struct {
 	file io.ReaderAt
 	size int64
 	seen []bool
+	last []byte // what was read last
+}
+
+// read pages of the file. They are good until the next are read.
+func (p *pages) read(id, n uint64) ([]byte, error) {
+	if size := int(n) * int(p.size); len(p.last) < size {
+		p.last = make([]byte, size)
+	}
+	b := p.last[:int(n)*int(p.size)]
+	_, err := p.file.ReadAt(b, int64(id)*p.size)
+	return b, err
 }
 
 // walk reads a page and those under it; their keys are from low to below high.
@@ -72,8 +104,8 @@ func (p *pages) walk(id uint64, tables bool, low, high []byte) error {
 	if id < 2 || id >= uint64(len(p.seen)) {
 		return fmt.Errorf("page %d does not exist", id)
 	}
-	b := make([]byte, p.size)
-	if _, err := p.file.ReadAt(b, int64(id)*p.size); err != nil {
+	b, err := p.read(id, 1)
+	if err != nil {
 		return err
 	}
 	more := uint64(binary.NativeEndian.Uint32(b[12:]))
@@ -87,10 +119,12 @@ func (p *pages) walk(id uint64, tables bool, low, high []byte) error {
 		p.seen[i] = true
 	}
 	if more > 0 {
-		b = make([]byte, int64(1+more)*p.size)
-		if _, err := p.file.ReadAt(b, int64(id)*p.size); err != nil {
+		if b, err = p.read(id, 1+more); err != nil {
 			return err
 		}
+	}
+	if binary.NativeEndian.Uint16(b[8:]) != leafPage || tables { // others are read before this one is done with
+		b = bytes.Clone(b)
 	}
 	if err := p.elements(b, tables, low, high); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
@@ -157,12 +191,4 @@ func branchKey(b []byte, i int) ([]byte, error) {
 		return nil, fmt.Errorf("element %d lies outside", i)
 	}
 	return e[pos:][:size], nil
-}
-
-// recovered makes bbolt's panic over a damaged file an error. The file stays
-// locked by this process then.
-func recovered(err *error) {
-	if p := recover(); p != nil {
-		*err = errors.Join(*err, fmt.Errorf("the file is damaged: %v", p))
-	}
 }

@@ -10,6 +10,9 @@ var (
 	// that cannot be decoded, a failing disk) has stopped it. Nothing more is
 	// applied.
 	ErrUnusable = errors.New("the state cannot be used")
+	// ErrDamaged file: a page of it cannot be what was written. It is wrapped with
+	// ErrUnusable.
+	ErrDamaged = errors.New("the file is damaged")
 	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("not found")
 	// ErrClosed state.
@@ -47,7 +50,8 @@ const (
 	NoInvitation       Refusal = "no_invitation" // it was used, has ended, or never was
 	TooManyMembers     Refusal = "too_many_members"
 	LastMember         Refusal = "last_member"
-	RingChanged        Refusal = "ring_changed" // another key-ring came into force meanwhile
+	RingChanged        Refusal = "ring_changed"      // another key-ring came into force meanwhile
+	AuthorityChanged   Refusal = "authority_changed" // its rotation stands elsewhere
 	LeafRefused        Refusal = "event_not_loggable"
 	VersionUnsupported Refusal = "version_unsupported"
 )

@@ -81,6 +81,16 @@ func everyMember(w *world) {
 	w.ok(w.reassign("ses_r", 1, "nod_c"))
 }
 
+// everyEpoch is the same for a new epoch of the logs, after everyMember.
+func everyEpoch(w *world) {
+	w.ok(w.startEpoch(2, &command.Signed{Log: "ten_b", Size: 99, Root: strings.Repeat("A", 43) + "="}))
+	w.ok(w.complete("ses_r", 2, state.Approved))
+	w.ok(w.tick(w.now + 1))
+	w.ok(w.cosign("ten_a", 2, "witness"))
+	w.ok(w.startEpoch(3))
+	w.ok(w.erase("sub_ses_r"))
+}
+
 // The state hash covers every row ever written: a release that gives another
 // one would fork from its older neighbours.
 func TestStateHashOfFormat1(t *testing.T) {
@@ -91,6 +101,9 @@ func TestStateHashOfFormat1(t *testing.T) {
 	everyMember(w)
 	w.clean()
 	golden(t, w, "format1.members.hash")
+	everyEpoch(w)
+	w.clean()
+	golden(t, w, "format1.epochs.hash")
 }
 
 // The file that a program wrote which knew version 1 only: it has no tables of

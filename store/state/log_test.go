@@ -3,6 +3,7 @@ package state_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,13 +29,15 @@ func bytesOf(hashes []tlog.Hash) [][]byte {
 // and the last, and each anchor is the root that it says.
 func verifyLogs(t *testing.T, s *state.State) {
 	t.Helper()
-	roots := map[string][][]byte{} // log, size
+	roots := map[string][][]byte{} // origin, size
 	type anchored struct {
 		log, root string
 		size      int
 	}
 	var anchors []anchored
-	for _, log := range logs {
+	var every []string
+	must(t, s.View(func(v *state.View) (err error) { every, err = v.EveryLog(); return err }))
+	for _, log := range every {
 		h := s.Log(log)
 		head, err := h.Head()
 		must(t, err)
@@ -47,7 +50,7 @@ func verifyLogs(t *testing.T, s *state.State) {
 			must(t, err)
 			all = append(all, root[:])
 		}
-		roots[log] = all
+		roots[head.Origin] = all
 		var mono audit.Time
 		for i := range size {
 			leaf, err := h.Leaf(i)
@@ -73,10 +76,11 @@ func verifyLogs(t *testing.T, s *state.State) {
 			if l.Action == audit.AuditAnchor {
 				k, err := strconv.Atoi(l.Data["size"].(string))
 				must(t, err)
-				if l.Data["origin"] != "clu_a/"+l.Object.ID+"/e1" {
-					t.Errorf("anchor %v", l.Data)
+				origin := strings.Replace(head.Origin, "/system/", "/"+l.Object.ID+"/", 1)
+				if l.Data["origin"] != origin {
+					t.Errorf("anchor %v in %s", l.Data, head.Origin)
 				}
-				anchors = append(anchors, anchored{l.Object.ID, l.Data["root"].(string), k})
+				anchors = append(anchors, anchored{origin, l.Data["root"].(string), k})
 			}
 		}
 	}

@@ -18,6 +18,13 @@ type Mark struct {
 	Hash  [32]byte // the write-set chain there, as Applied gives it
 }
 
+// AppliedAt gives the last entry that was applied and its term.
+func (s *State) AppliedAt() (index, term uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index, s.term
+}
+
 // Marks are of the first entries at or after each multiple of 1,000 that this
 // process applied, the oldest first, 64 at most. Every node marks the same
 // entries. There are none after Open and after Replace, until the next one.

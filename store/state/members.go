@@ -19,21 +19,7 @@ const (
 	maxWitness     = 512         // a name of 255 bytes at most, a hash, a key of 45 in base64
 )
 
-var (
-	metaAuthority = []byte("authority")
-	metaRing      = []byte("ring")
-)
-
-// setAuthority names who certifies the members, once.
-func (a *apply) setAuthority(p *command.SetAuthority) error {
-	if a.get(meta, metaAuthority) != nil {
-		return refuse(Exists)
-	}
-	if len(p.Authority.GetCertificate()) == 0 || len(p.Authority.Key) == 0 {
-		return refuse(Malformed)
-	}
-	return a.store(meta, metaAuthority, p.Authority)
-}
+var metaRing = []byte("ring")
 
 // setRing puts a key-ring in force where the one before it is.
 func (a *apply) setRing(p *command.SetRing) error {
@@ -289,12 +275,6 @@ func (v *View) Member(id string) (*command.Member, error) {
 // Invitation that was not used.
 func (v *View) Invitation(id string) (*command.Invitation, error) {
 	return load[command.Invitation](v, invitations, key(id))
-}
-
-// Authority that certifies the members; ErrNotFound where there was never a
-// second node.
-func (v *View) Authority() (*command.Authority, error) {
-	return load[command.Authority](v, meta, metaAuthority)
 }
 
 // Ring is the key-ring that is in force; ErrNotFound: this node's own.

@@ -27,6 +27,10 @@ var memberRefusals = []struct {
 	{"an authority without a certificate", state.Malformed, func(w *world) *command.Command { return w.authority("", "key") }},
 	{"an authority without a key", state.Malformed, func(w *world) *command.Command { return w.authority("cert", "") }},
 	{"no authority", state.Malformed, func(w *world) *command.Command { return w.command(command.Type_SET_AUTHORITY, "", nil) }},
+	{"a rotation before it is in use", state.VersionUnsupported, func(w *world) *command.Command {
+		w.ok(w.authority("cert", "key"))
+		return w.rotate("cert", step{next: "next"})
+	}},
 	{"no key-ring", state.Malformed, func(w *world) *command.Command { return w.command(command.Type_SET_RING, "", nil) }},
 	{"a key-ring whose sum is none", state.Malformed, func(w *world) *command.Command {
 		return w.command(command.Type_SET_RING, "", &command.SetRing{Ring: &command.Ring{Serial: 1, Sum: hash("a")[:31]}})
@@ -183,7 +187,7 @@ func TestEveryRefusalOfTheMembersLeavesOnlyItsLeaf(t *testing.T) {
 // of a tenant that there is not.
 func TestATenantDoesNotChangeTheMembers(t *testing.T) {
 	w := clustered(t)
-	for _, c := range []*command.Command{w.authority("cert", "key"), w.ring(1, "a", ""), w.invite("inv", time.Hour, ""), w.join("", member("nod_x")),
+	for _, c := range []*command.Command{w.authority("cert", "key"), w.rotate("cert", step{next: "next"}), w.ring(1, "a", ""), w.invite("inv", time.Hour, ""), w.join("", member("nod_x")),
 		w.change(&command.ChangeMember{Node: "nod_b"}), w.removeMember("nod_b")} {
 		c.Tenant = "ten_a"
 		refusedWith(t, w, c, state.Malformed, "ten_a")

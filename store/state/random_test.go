@@ -27,7 +27,13 @@ func markOf(t testing.TB, s *state.State) mark {
 	t.Helper()
 	var m mark
 	m.index, m.hash = s.Applied()
-	for _, name := range logs {
+	names := logs
+	if m.index > 0 {
+		if err := s.View(func(v *state.View) (err error) { names, err = v.EveryLog(); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range names {
 		log := s.Log(name)
 		h, err := log.Head()
 		if err != nil {
@@ -84,8 +90,11 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 				slot = "selfie"
 			}
 		}
-		if len(w.log) == n/8 {
+		switch len(w.log) {
+		case n / 8:
 			step = 34
+		case n - n/8, n - n/16:
+			step = 35
 		}
 		switch step {
 		case 0, 1, 2:
@@ -165,6 +174,8 @@ func tell(t *testing.T, seed uint64, n int) (*story, *world) {
 			c = w.reassign(id, attempt, fmt.Sprint("nod_", r.IntN(5)))
 		case 34: // at its time alone
 			c = w.finalise(2)
+		case 35:
+			c = w.startEpoch(2 + uint64(st.types[command.Type_START_EPOCH]))
 		}
 		if r.IntN(3) == 0 {
 			k := r.IntN(1500)

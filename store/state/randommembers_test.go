@@ -22,6 +22,8 @@ type cast struct {
 func (n *cast) step(w *world, r *rand.Rand) *command.Command {
 	var present, gone []string
 	var ring *command.Ring
+	var authority *command.Authority
+	var version uint64
 	w.view(func(v *state.View) {
 		all, err := v.Members()
 		must(w.t, err)
@@ -33,6 +35,8 @@ func (n *cast) step(w *world, r *rand.Rand) *command.Command {
 			}
 		}
 		ring, _ = v.Ring()
+		authority, _ = v.Authority()
+		version = v.Version()
 	})
 	some := func(of []string) string {
 		if len(of) == 0 || r.IntN(20) == 0 {
@@ -41,6 +45,9 @@ func (n *cast) step(w *world, r *rand.Rand) *command.Command {
 		return of[r.IntN(len(of))]
 	}
 	address := func() string { return fmt.Sprintf("host%d:8443", r.IntN(24)) }
+	if version >= 3 && r.IntN(3) == 0 {
+		return rotation(w, r, authority)
+	}
 	switch r.IntN(25) {
 	case 0:
 		return w.authority("certificate", "sealed key")
@@ -95,6 +102,26 @@ func (n *cast) step(w *world, r *rand.Rand) *command.Command {
 		return w.change(p)
 	}
 	return w.removeMember(some(append(present, present...)))
+}
+
+// rotation is a step of the authority's: mostly the one that follows.
+func rotation(w *world, r *rand.Rand, of *command.Authority) *command.Command {
+	all := []step{{next: fmt.Sprint("certificate ", len(w.log))}, {change: true}, {drop: true}}
+	i := 0
+	switch {
+	case len(of.GetNextCertificate()) > 0:
+		i = 1
+	case len(of.GetEarlier()) > 0:
+		i = 2
+	}
+	if r.IntN(4) == 0 {
+		i = r.IntN(3)
+	}
+	before := string(of.GetCertificate())
+	if r.IntN(8) == 0 {
+		before = "another"
+	}
+	return w.rotate(before, all[i])
 }
 
 // told that c came to a.

@@ -22,8 +22,9 @@ const DropAtOnce = 4096
 // made from the rows where it is missing: it is a function of the state, as they
 // are. The last part writes that the segment is sealed.
 func (a *apply) sealSegment(p *command.SealSegment) error {
-	head, err := load[command.Head](a, heads, key(p.Log))
-	if err != nil && a.get(heads, key(p.Log)) == nil {
+	log := logRow(a, p.Log)
+	head, err := load[command.Head](a, heads, key(log))
+	if err != nil && a.get(heads, key(log)) == nil {
 		return refuse(Malformed)
 	}
 	if err != nil {
@@ -34,28 +35,28 @@ func (a *apply) sealSegment(p *command.SealSegment) error {
 	if a.Tenant != "" || head.Size < end || p.Until <= head.Sealed || p.Until > min(end, head.Sealed+DropAtOnce) {
 		return refuse(Malformed)
 	}
-	name, err := origin(a, p.Log)
+	name, err := origin(a, log)
 	if err != nil {
 		return err
 	}
-	root, err := hashesOf(a, p.Log).Hash(tlog.StoredHashIndex(segment.Height, int64(n)))
+	root, err := hashesOf(a, log).Hash(tlog.StoredHashIndex(segment.Height, int64(n)))
 	if err != nil {
 		return err
 	}
 	if head.Sealed == n<<segment.Height {
-		if err := a.segments.Write(name, int64(n), root, a.leafOf(p.Log)); err != nil {
+		if err := a.segments.Write(name, int64(n), root, a.leafOf(log)); err != nil {
 			return fmt.Errorf("%w: segment %d of %s: %w", ErrUnusable, n, name, err)
 		}
 	}
 	for seq := head.Sealed; seq < p.Until; seq++ {
-		a.del(leaves, key(p.Log, number(seq)))
+		a.del(leaves, key(log, number(seq)))
 		first := uint64(tlog.StoredHashIndex(0, int64(seq)))
 		for level := range min(bits.TrailingZeros64(seq+1)+1, segment.Height) {
-			a.del(hashes, key(p.Log, number(first+uint64(level))))
+			a.del(hashes, key(log, number(first+uint64(level))))
 		}
 	}
 	head.Sealed = p.Until
-	if err := a.store(heads, key(p.Log), head); err != nil || p.Until < end {
+	if err := a.store(heads, key(log), head); err != nil || p.Until < end {
 		return err
 	}
 	_, err = a.append(audit.System, &command.Event{
@@ -83,16 +84,17 @@ const maxCosigned = 32
 // cosign keeps a witness's signature under a checkpoint of the command's log.
 // Who proposes it has verified it.
 func (a *apply) cosign(c *command.Cosignature) error {
-	head, err := load[command.Head](a, heads, key(a.log()))
+	log := logRow(a, a.log())
+	head, err := load[command.Head](a, heads, key(log))
 	if err != nil || c.GetSize() == 0 || c.Size > head.Size || c.Witness == "" || c.Line == "" {
 		return refuse(Malformed)
 	}
-	k := cosignature(a.log(), c)
+	k := cosignature(log, c)
 	if a.get(cosignatures, k) != nil {
 		return refuse(Exists)
 	}
 	n := 0
-	a.scan(cosignatures, key(a.log(), number(c.Size)), nil, func(_, _ []byte) bool {
+	a.scan(cosignatures, key(log, number(c.Size)), nil, func(_, _ []byte) bool {
 		n++
 		return n < maxCosigned
 	})
@@ -103,7 +105,7 @@ func (a *apply) cosign(c *command.Cosignature) error {
 	return a.store(cosignatures, k, c)
 }
 
-// cosignature is the key of its row: log, size ‖ SHA-256 of the witness's key.
+// cosignature is the key of its row: the log's, size ‖ SHA-256 of the witness's key.
 func cosignature(log string, c *command.Cosignature) []byte {
 	witness := sha256.Sum256([]byte(c.Witness))
 	return key(log, number(c.Size)+string(witness[:]))

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"gatehouse/store/audit/segment"
 	"gatehouse/store/command"
 	"gatehouse/store/disk"
+	"gatehouse/store/disk/killpoint"
 )
 
 // Format of the file.
@@ -64,17 +66,35 @@ type State struct {
 	open    *bolt.Tx // the open write transaction, nil between commits
 	rows    *rows
 	pending int
-	index   uint64
-	term    uint64
-	hash    [32]byte
-	failed  error
+	listed  int // free pages are, at each commit, at most
+	// The file does not list its free pages, and so often there was nothing to
+	// commit since.
+	unlisted bool
+	quiet    int
+	index    uint64
+	term     uint64
+	hash     [32]byte
+	failed   error
+
+	owed, inspecting *inspection // of the file, where OpenSoon has left it
 }
 
 // Open opens the file, and the folder audit beside it with the sealed segments
 // of the audit logs; or makes it where create is set and it is absent: in
 // full, under another name first, so that a crash leaves none or a good one.
 // Error: ErrUnusable, where the file is damaged or of another format.
-func Open(path string, create bool) (*State, error) {
+func Open(path string, create bool) (*State, error) { return open(path, create, math.MaxInt64) }
+
+// soonSize is how large a file is read whole before a node serves: ours, five
+// seconds of a disk that reads 400 MB a second.
+const soonSize = 2 << 30
+
+// OpenSoon is Open for a node that others wait for: a large file is not read
+// whole first, where it lists its free pages. The caller has Inspect do that
+// beside its work.
+func OpenSoon(path string, create bool) (*State, error) { return open(path, create, soonSize) }
+
+func open(path string, create bool, soon int64) (*State, error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		if !create {
 			return nil, fmt.Errorf("%w: %s is missing", ErrUnusable, path)
@@ -83,7 +103,10 @@ func Open(path string, create bool) (*State, error) {
 			return nil, err
 		}
 	}
-	err := Inspect(path)
+	owed, err := inspectLater(path, soon)
+	if err == nil && !owed {
+		err = Inspect(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
 	}
@@ -91,18 +114,30 @@ func Open(path string, create bool) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
 	}
-	s := &State{path: path, db: db, segments: segment.OpenStore(filepath.Join(filepath.Dir(path), "audit"))}
-	if err := s.load(); err != nil {
+	s := &State{path: path, db: db, listed: maxListed, segments: segment.OpenStore(filepath.Join(filepath.Dir(path), "audit"))}
+	err = s.load()
+	if err == nil && owed {
+		err = s.owe()
+	}
+	if err != nil {
 		db.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, unusable(path, err)
 	}
 	return s, nil
 }
 
+// unusable is an error of a file, as all of them are.
+func unusable(path string, err error) error {
+	if !errors.Is(err, ErrUnusable) {
+		err = fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
 func openFile(path string) (db *bolt.DB, err error) {
-	defer recovered(&err) // what inspect did not see
-	// Map freelist that is not written: R6 of the cluster research. The lock
-	// is of this process alone, so waiting for it has no use.
+	defer tolerant(&err)() // what inspect did not see
+	// The freelist is a map: R6 of the cluster research. commit says whether it is
+	// written. The lock is of this process alone, so waiting for it has no use.
 	db, err = bolt.Open(path, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true, Timeout: 1e9, InitialMmapSize: mapped})
 	if err != nil {
 		return nil, err
@@ -167,7 +202,8 @@ func makeFile(path string) error {
 	return disk.SyncDir(filepath.Dir(path))
 }
 
-func (s *State) load() error {
+func (s *State) load() (err error) {
+	defer tolerant(&err)()
 	return s.db.View(func(tx *bolt.Tx) error {
 		r, err := rowsOf(tx)
 		if err != nil {
@@ -219,32 +255,6 @@ func (s *State) fail(err error) error {
 	return s.failed
 }
 
-// Commit writes what was applied since the last commit to the disk, synced.
-// An error is final.
-func (s *State) Commit() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.commit()
-}
-
-func (s *State) commit() error {
-	if s.failed != nil {
-		return s.failed
-	}
-	if s.open == nil || s.pending == 0 {
-		return nil
-	}
-	if err := s.rows.buckets[meta].Put(metaApplied, s.applied()); err != nil {
-		return s.fail(err)
-	}
-	tx := s.open
-	s.open, s.rows, s.pending = nil, nil, 0
-	if err := tx.Commit(); err != nil {
-		return s.fail(err)
-	}
-	return nil
-}
-
 func (s *State) applied() []byte {
 	b := binary.BigEndian.AppendUint64(nil, s.index)
 	b = binary.BigEndian.AppendUint64(b, s.term)
@@ -292,20 +302,24 @@ func (s *State) Close() error {
 		return nil
 	}
 	err := s.commit()
+	if err == nil && s.unlisted {
+		err = s.list()
+	}
 	if s.open != nil {
 		err = errors.Join(err, s.open.Rollback())
 		s.open, s.rows = nil, nil
 	}
 	s.failed = ErrClosed
-	return errors.Join(err, s.segments.Close(), s.db.Close())
+	return errors.Join(err, s.letGo(), s.segments.Close(), s.db.Close())
 }
 
 // Apply applies entries in order and gives an answer for each; those at or
 // below the applied index are skipped, with a nil answer. Error: a broken
 // promise (ErrUnusable, command.ErrUnknown): the process must end.
-func (s *State) Apply(entries []Entry) ([]*command.Answer, error) {
+func (s *State) Apply(entries []Entry) (_ []*command.Answer, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.guard(&err)()
 	answers := make([]*command.Answer, len(entries))
 	for i, e := range entries {
 		if e.Index <= s.index {
@@ -359,6 +373,7 @@ func (s *State) one(e Entry) (*command.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	killpoint.At(killpoint.Applying)
 	before := s.index
 	s.index, s.term, s.hash = e.Index, e.Term, hash
 	s.latest.Store(&Mark{e.Index, hash})
@@ -368,9 +383,10 @@ func (s *State) one(e Entry) (*command.Answer, error) {
 
 // View reads the state as of the last applied entry. The function must be
 // short, and keeps nothing of the View.
-func (s *State) View(read func(*View) error) error {
+func (s *State) View(read func(*View) error) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.guard(&err)()
 	if err := s.begin(); err != nil {
 		return err
 	}

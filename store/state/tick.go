@@ -123,7 +123,8 @@ func (a *apply) anchor() error {
 		logs = append(logs, string(k))
 		return true
 	})
-	for i, log := range logs {
+	for i, tenant := range logs {
+		log := logRow(a, tenant)
 		head, err := load[command.Head](a, heads, key(log))
 		if errors.Is(err, ErrNotFound) || err == nil && head.Size == head.Anchored {
 			continue
@@ -140,7 +141,7 @@ func (a *apply) anchor() error {
 			return err
 		}
 		_, err = a.append(audit.System, &command.Event{
-			Id: a.derived(maxPerTick + uint64(i)), Action: string(audit.AuditAnchor), ObjectType: "log", ObjectId: log, Result: string(audit.OK),
+			Id: a.derived(maxPerTick + uint64(i)), Action: string(audit.AuditAnchor), ObjectType: "log", ObjectId: tenant, Result: string(audit.OK),
 			Facts: map[string]string{"origin": name, "size": strconv.FormatUint(head.Size, 10), "root": root.String()},
 		})
 		if err != nil {

@@ -77,12 +77,19 @@ type rows struct {
 func rowsOf(tx *bolt.Tx) (*rows, error) {
 	r := &rows{}
 	for t := range tableCount {
-		if r.buckets[t] = tx.Bucket([]byte(t.name())); r.buckets[t] == nil {
+		b := tx.Bucket([]byte(t.name()))
+		if b == nil {
 			return nil, fmt.Errorf("%w: table %s is missing", ErrUnusable, t.name())
 		}
+		b.FillPercent = filled
+		r.buckets[t] = b
 	}
 	return r, nil
 }
+
+// filled of a page that is split. Most keys begin with a time or a number, so
+// that rows come at the end, where bbolt's usual half would stay empty for ever.
+const filled = 0.9
 
 func (r *rows) get(t table, k []byte) []byte { return r.buckets[t].Get(k) }
 

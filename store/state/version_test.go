@@ -58,6 +58,28 @@ func TestCommandsOfTheNextVersion(t *testing.T) {
 	w.clean()
 }
 
+// A type of version 3 is refused in a cluster that uses version 2.
+func TestCommandsOfVersion3(t *testing.T) {
+	w := clustered(t)
+	w.ok(w.authority("cert", "key"))
+	tried := map[command.Type]bool{command.Type_START_EPOCH: true} // which raises the version: see epoch_test.go
+	for _, c := range []*command.Command{w.rotate("cert", step{next: "next"})} {
+		refusedWith(t, w, c, state.VersionUnsupported, audit.System)
+		tried[c.Type] = true
+	}
+	for typ := range command.Type_name {
+		if typ := command.Type(typ); command.Since(typ) == 3 && !tried[typ] {
+			t.Errorf("%v was not tried", typ)
+		}
+	}
+	for _, node := range []string{"nod_a", "nod_b"} {
+		w.ok(w.change(&command.ChangeMember{Node: node, Commands: proto.Uint32(3)}))
+	}
+	w.ok(w.finalise(3))
+	w.ok(w.rotate("cert", step{next: "next"}))
+	w.clean()
+}
+
 // What a member does not know is not put in use; what all know but this
 // program, stops it.
 func TestFinaliseAsksTheMembers(t *testing.T) {
@@ -75,7 +97,7 @@ func TestFinaliseAsksTheMembers(t *testing.T) {
 	unsupported("nobody knows it")
 	w.ok(knows("nod_a"))
 	unsupported("one knows it")
-	w.ok(w.finalise(command.Version))
+	w.ok(w.finalise(2)) // all know it
 	w.ok(knows("nod_b"))
 	w.ok(w.removeMember("nod_a"))
 	if _, err := w.s.Apply([]state.Entry{w.entry(w.finalise(tomorrow))}); !errors.Is(err, command.ErrUnknown) {

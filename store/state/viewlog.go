@@ -21,7 +21,7 @@ type Log struct {
 	name  string
 }
 
-// Log of a tenant, or audit.System.
+// Log of a tenant, or audit.System: in its present epoch, or in that of InEpoch.
 func (s *State) Log(name string) *Log { return &Log{s, name} }
 
 // LogHead is how far a log has come.
@@ -43,6 +43,7 @@ func (l *Log) Head() (h LogHead, err error) {
 
 // Head of an audit log, at the view's moment; one without leaves has size 0.
 func (v *View) Head(log string) (LogHead, error) {
+	log = logRow(v, log)
 	name, err := origin(v, log)
 	if err != nil {
 		return LogHead{}, err
@@ -56,7 +57,7 @@ func (v *View) Head(log string) (LogHead, error) {
 
 // root of a sealed segment.
 func (v *View) root(log string, n int64) (tlog.Hash, error) {
-	return hashesOf(v, log).Hash(tlog.StoredHashIndex(segment.Height, n))
+	return hashesOf(v, logRow(v, log)).Hash(tlog.StoredHashIndex(segment.Height, n))
 }
 
 // Leaf gives the exact bytes of an event. Error: ErrNotFound beyond the end.
@@ -85,7 +86,7 @@ func (l *Log) Leaf(seq int64) (leaf []byte, err error) {
 
 // leaf that is in the state.
 func (v *View) leaf(log string, seq int64) ([]byte, error) {
-	b := v.get(leaves, key(log, number(uint64(seq))))
+	b := v.get(leaves, key(logRow(v, log), number(uint64(seq))))
 	if b == nil {
 		return nil, fmt.Errorf("%w: leaf %d of log %s is missing", ErrUnusable, seq, log)
 	}
@@ -104,7 +105,7 @@ func (l *Log) Hash(index int64) (hash tlog.Hash, err error) {
 			return err
 		}
 		if inFile = level < segment.Height && (n+1)<<level <= h.Sealed; !inFile {
-			hash, err = hashesOf(v, l.name).Hash(index)
+			hash, err = hashesOf(v, logRow(v, l.name)).Hash(index)
 			return err
 		}
 		at = n << level >> segment.Height
@@ -244,7 +245,7 @@ func (l *Log) WriteSegment(ctx context.Context, n int64) error {
 func (v *View) Cosignatures(log string, size int64) ([]*command.Cosignature, error) {
 	var all []*command.Cosignature
 	var err error
-	v.scan(cosignatures, key(log, number(uint64(size))), nil, func(k, _ []byte) bool {
+	v.scan(cosignatures, key(logRow(v, log), number(uint64(size))), nil, func(k, _ []byte) bool {
 		var c *command.Cosignature
 		if c, err = load[command.Cosignature](v, cosignatures, k); err == nil {
 			all = append(all, c)
@@ -257,7 +258,7 @@ func (v *View) Cosignatures(log string, size int64) ([]*command.Cosignature, err
 // Openings of an event's personal values, sealed under the subject's key.
 // Error: ErrNotFound, where it has none or the subject was erased.
 func (v *View) Openings(tenant, subject, log string, seq int64) ([]byte, error) {
-	b := v.get(openings, key(tenant, subject, log, number(uint64(seq))))
+	b := v.get(openings, key(tenant, subject, logRow(v, log), number(uint64(seq))))
 	if b == nil {
 		return nil, ErrNotFound
 	}

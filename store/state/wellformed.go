@@ -28,7 +28,7 @@ func (a *apply) wellFormed() error {
 		return refuse(Malformed)
 	}
 	switch a.Type {
-	case command.Type_SET_AUTHORITY, command.Type_SET_RING, command.Type_INVITE, command.Type_JOIN, command.Type_CHANGE_MEMBER, command.Type_REMOVE_MEMBER:
+	case command.Type_SET_AUTHORITY, command.Type_CHANGE_AUTHORITY, command.Type_SET_RING, command.Type_INVITE, command.Type_JOIN, command.Type_CHANGE_MEMBER, command.Type_REMOVE_MEMBER:
 		if a.Tenant != "" { // they are of the cluster's own log
 			return refuse(Malformed)
 		}

@@ -27,6 +27,7 @@ var actions = map[command.Type]string{
 	command.Type_COSIGN: "audit.cosign", command.Type_SET_AUTHORITY: "key.create", command.Type_SET_RING: "key.rotate",
 	command.Type_INVITE: "node.member.invite", command.Type_JOIN: "node.member.join", command.Type_CHANGE_MEMBER: "node.member.change",
 	command.Type_REMOVE_MEMBER: "node.member.remove", command.Type_REASSIGN: "session.reassign",
+	command.Type_START_EPOCH: "cluster.recover", command.Type_CHANGE_AUTHORITY: "key.rotate",
 }
 
 func hash(s string) []byte {

@@ -1,0 +1,43 @@
+package disk_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gatehouse/store/disk"
+)
+
+// What a stream was given is in the file, in whatever pieces it came.
+func TestStream(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	want := make([]byte, 40<<20)
+	for i := range want {
+		want[i] = byte(r.Uint32())
+	}
+	path := filepath.Join(t.TempDir(), "large")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := disk.NewStream(f)
+	for rest := want; len(rest) > 0; {
+		n := min(len(rest), 1+r.IntN(3<<20))
+		if k, err := s.Write(rest[:n]); k != n || err != nil {
+			t.Fatalf("%d of %d: %v", k, n, err)
+		}
+		rest = rest[n:]
+	}
+	if err := errors.Join(s.Sync(), disk.Forget(f, 0, int64(len(want))), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v: it is not what was written", len(got), err)
+	}
+	if _, err := s.Write(want[:1]); err == nil {
+		t.Error("written to a file that is closed")
+	}
+}
