@@ -131,7 +131,7 @@ func (c *trio) cutOff(t *testing.T) {
 	lost.Inside().Jobs().Resume()
 	c.settled(t, op, home, 60*time.Second, all)
 	for _, id := range all {
-		if r := row(t, through, home.ID, id); r.Node == lost.ID(t) || r.Deaths != 1 {
+		if r := row(t, through, home.ID, id); r.Node == lost.ID(t) || r.Deaths != 0 {
 			t.Errorf("decided by %s after %d deaths", r.Node, r.Deaths)
 		}
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // TestCluster holds three nodes against what a cluster promises to its clients.
-// Each part leaves all three running and voting.
+// Each part but the last leaves all three running and voting.
 func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three nodes with their models take a minute")
@@ -43,9 +43,11 @@ func TestCluster(t *testing.T) {
 		{"a draining node", (*trio).draining},
 		{"signing keys", (*trio).signingKeys},
 		{"erasure", (*trio).erasure},
+		{"rotation of the authority", (*trio).rotation},
 		{"a node that stops in order", (*trio).stops},
 		{"a node that is cut off", (*trio).cutOff},
 		{"a node without the others", (*trio).alone},
+		{"two nodes that are lost for good", (*trio).lost},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.do(c, t) }) {
 			break // it may have left the cluster as no other part expects it

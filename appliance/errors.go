@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gatehouse/appliance/member"
 	"gatehouse/cluster"
 	"gatehouse/store/audit"
 	"gatehouse/store/blob"
@@ -19,6 +20,8 @@ var (
 	ErrData = errors.New("the data directory cannot be used")
 	// ErrCertificate cannot be used for the API.
 	ErrCertificate = errors.New("the certificate cannot be used")
+	// ErrRecovery: the cluster is not recovered, and nothing was changed.
+	ErrRecovery = errors.New("the cluster is not recovered")
 )
 
 // Exit codes of a node that a broken promise has ended; a supervisor tells by
@@ -28,6 +31,7 @@ const (
 	ExitDisk    = 11 // the disk failed
 	ExitHistory = 12 // log, state, keys, signed checkpoints or directory are damaged or do not fit together
 	ExitUnknown = 13 // an entry that only a newer release understands
+	ExitRemoved = 14 // the node is no member of its cluster any more
 )
 
 // Exit code of an error of Open or Run; 1 where it is none of these.
@@ -37,6 +41,8 @@ func Exit(err error) int {
 		return 0
 	case errors.Is(err, command.ErrUnknown):
 		return ExitUnknown
+	case errors.Is(err, member.ErrRemoved):
+		return ExitRemoved
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return ExitFull
 	case errors.Is(err, cluster.ErrDisk), errors.Is(err, disk.ErrSync), errors.Is(err, blob.ErrSync), errors.Is(err, unix.EIO):

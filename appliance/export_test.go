@@ -6,6 +6,7 @@ import (
 
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/jobs"
+	"gatehouse/appliance/member"
 	"gatehouse/appliance/session"
 )
 
@@ -25,3 +26,6 @@ func (n *Node) PassTime(ctx context.Context) error { return n.passTime(ctx) }
 // Agree has all that the node proposes go through another cluster, before it
 // runs.
 func (n *Node) Agree(by func(act.Cluster) act.Cluster) { n.acts.Cluster = by(n.acts.Cluster) }
+
+// Report is what the node says of itself to the others.
+func (n *Node) Report() member.Report { return n.local() }

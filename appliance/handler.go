@@ -13,7 +13,11 @@ import (
 
 // handler answers requests: until the node has found its cluster, with that
 // alone.
-type handler struct{ api atomic.Pointer[http.Handler] }
+type handler struct {
+	api atomic.Pointer[http.Handler]
+	// outside is why the node waits in vain, or nil; set before it serves.
+	outside func() *problem.Problem
+}
 
 func (h *handler) open(api http.Handler) { h.api.Store(&api) }
 
@@ -31,6 +35,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p := problem.New(problem.Unavailable, "the node waits for the others of its cluster: a majority of the voters must answer")
 	p.Next = "start the other nodes, or see 'gatehouse cluster status' there; the log of this node says whom it cannot reach"
+	if o := h.outside(); o != nil {
+		p = o
+	}
 	w.Header().Set("Retry-After", "1")
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Kind.Status())

@@ -299,3 +299,22 @@ func TestRequestsCannotBeGuessed(t *testing.T) {
 		t.Errorf("%s, first %s", again.Body, whole.Body)
 	}
 }
+
+// A node that does not answer another in time is no fault of the caller's.
+func TestSlowInside(t *testing.T) {
+	n := appliancetest.Start(t, appliancetest.Opened(func(n *appliance.Node) {
+		n.Agree(func(c act.Cluster) act.Cluster {
+			return proposing(func(ctx context.Context, cmd *command.Command) (*command.Answer, error) {
+				if cmd.Type == command.Type_CREATE_SESSION {
+					return nil, fmt.Errorf("to another node: %w", os.ErrDeadlineExceeded)
+				}
+				return c.Propose(ctx, cmd)
+			})
+		})
+	}))
+	op := n.Home.Key(t, access.Operator)
+	a := op.Do(t, "POST", "/v1/sessions", appliancetest.JSON(appliancetest.Request("customer 1"))).Want(t, 503)
+	if a.Problem(t) != "unavailable" || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%v %s", a.Header, a.Body)
+	}
+}

@@ -94,7 +94,7 @@ func Join(ctx context.Context, j Joining) (out *Joined, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := directory.Set(w.Index, w.Members); err != nil {
+	if err := directory.Set(w.Index, w.Members, w.Trusted); err != nil {
 		return nil, err
 	}
 	_, err = keys.Receive(j.Data, token.Cluster, receiver, w.Keys, node, rand.Reader, func(s *keys.Store) error {

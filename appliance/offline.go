@@ -53,46 +53,47 @@ func MoveMember(dir, node, address string) (err error) {
 
 // RenewCertificate certifies a stopped node again, with the cluster's authority
 // from its own state: for one whose certificate has ended, so that no other node
-// lets it in to renew it. It needs the node's key file.
-func RenewCertificate(dir string) (cert *x509.Certificate, err error) {
+// lets it in to renew it. It needs the node's key file. Where the authority was
+// rotated since without the node, the certificate is of one that nobody trusts.
+func RenewCertificate(dir string) (cert, authority *x509.Certificate, err error) {
 	f, dir, done, err := stopped(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	k, err := keys.Open(dir, f.Cluster)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := k.UnsealFile(); err != nil {
-		return nil, fmt.Errorf("the authority's key stays sealed: %w", err)
+		return nil, nil, fmt.Errorf("the authority's key stays sealed: %w", err)
 	}
 	defer k.Seal()
 	s, err := state.Open(filepath.Join(dir, "state.db"), false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.Close()
 	var row *command.Authority
 	if err := s.View(func(v *state.View) (err error) { row, err = v.Authority(); return err }); errors.Is(err, state.ErrNotFound) {
-		return nil, fmt.Errorf("%w: the node is alone and has no certificate for other nodes", ErrData)
+		return nil, nil, fmt.Errorf("%w: the node is alone and has no certificate for other nodes", ErrData)
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	a, err := member.Authority(k, row)
+	a, err := member.Latest(k, row)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	identity, err := member.OpenIdentity(filepath.Join(dir, "peer"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	request, err := identity.Request()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if cert, err = a.Issue(request, f.Cluster, f.Node, time.Now(), rand.Reader); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return cert, identity.Certify(cert.Raw, a.Certificate.Raw)
+	return cert, a.Certificate, identity.Certify(cert.Raw, a.Certificate.Raw)
 }

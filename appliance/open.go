@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -118,6 +119,9 @@ func (n *Node) openStores(ctx context.Context) (err error) {
 	missing := func(name string) error {
 		return fmt.Errorf("%w: %s is missing: restore the whole directory from a backup", ErrData, name)
 	}
+	if cluster.HalfRecovered(dir) {
+		return fmt.Errorf("%w: a recovery was cut off at its end: 'gatehouse data recover --data %s' finishes it", ErrData, n.Data)
+	}
 	_, noState := os.Stat(path)
 	hasLog := cluster.HasLog(dir)
 	_, begun := os.Stat(filepath.Join(n.Data, "audit")) // made after the first entry
@@ -130,7 +134,7 @@ func (n *Node) openStores(ctx context.Context) (err error) {
 	if _, err := n.blobs.Clean(); err != nil {
 		return err
 	}
-	if n.state, err = state.Open(path, true); err != nil {
+	if n.state, err = state.OpenSoon(path, true); err != nil {
 		return err
 	}
 	if index, _ := n.state.Applied(); !hasLog && (index > 0 || begun == nil) {
@@ -185,7 +189,7 @@ func (n *Node) openServices() error {
 		return err
 	}
 	n.ledger, err = ledger.Open(ledger.Config{Proposer: n.acts, Dir: audited, Cluster: n.raft, State: n.state, Keys: n.seal, Custody: n.custody, Leading: n.raft.Leading,
-		Witness: func() (*trust.Witness, error) { return n.identity.Witness(n.acts.Node) }, Others: &plane{n, peer.RPC}, Tick: n.passTime, Log: n.Log, Version: n.Version})
+		Witness: func() (*trust.Witness, error) { return n.identity.Witness(n.acts.Node) }, Others: &plane{n, peer.RPC}, Tick: n.anchor, Log: n.Log, Version: n.Version})
 	if err != nil {
 		return err
 	}
@@ -228,7 +232,7 @@ func (n *Node) found(ctx context.Context) error {
 			return fmt.Errorf("%w: the state is of cluster %s, node.json of %s", ErrData, f.Cluster, n.cluster)
 		}
 		if active := v.Version(); active > command.Version {
-			return fmt.Errorf("%w: the cluster has version %d of the commands, this program knows %d", command.ErrUnknown, active, command.Version)
+			return fmt.Errorf("%w: the cluster has version %d of the commands, this program knows %d: install %s", command.ErrUnknown, active, command.Version, knowing(v, active))
 		}
 		setUp = v.SetUp()
 		return nil
@@ -255,6 +259,17 @@ func (n *Node) found(ctx context.Context) error {
 		return err
 	}
 	return n.first(ctx)
+}
+
+// knowing is the release that a version of the commands needs, as a member that
+// knows it has told.
+func knowing(v *state.View, version uint64) string {
+	rows, err := v.Members()
+	i := slices.IndexFunc(rows, func(m *command.Member) bool { return m.RemovedNs == 0 && uint64(m.Commands) >= version })
+	if err != nil || i < 0 {
+		return "the release that it ran before"
+	}
+	return "release " + rows[i].Release
 }
 
 // first makes a node that leads alone the first member of its cluster, where it
@@ -285,6 +300,7 @@ func (n *Node) begin(ctx context.Context) error {
 // openServer makes the server, which answers what it can until the services are
 // open.
 func (n *Node) openServer() {
+	n.handler.outside = n.members.Outside
 	n.server = &http.Server{Handler: n.handler, TLSConfig: n.cert.config(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 32 << 10, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: connectionBuffer, MaxReceiveBufferPerStream: streamBuffer}, ErrorLog: slog.NewLogLogger(n.Log.Handler(), slog.LevelDebug)}
 }

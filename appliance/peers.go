@@ -63,7 +63,7 @@ func (n *Node) openPeers() (err error) {
 	if err != nil {
 		return fmt.Errorf("the port for the other nodes: %w", err)
 	}
-	n.port = peer.New(peer.Config{Listener: l, Cluster: n.cluster, Node: n.acts.Node, Identity: n.identity.Current, Directory: n.directory, Log: n.Log, Now: n.Now})
+	n.port = peer.New(peer.Config{Listener: l, Cluster: n.cluster, Node: n.acts.Node, Identity: n.directory.Shown(n.identity), Directory: n.directory, Log: n.Log, Now: n.Now})
 	return nil
 }
 
@@ -164,7 +164,10 @@ func (n *Node) local() member.Report {
 	}
 	if n.open.Load() {
 		s := n.jobs.Stats()
-		r.Waiting, r.Running, r.Workers = s.Waiting+s.Batch, s.Running, s.Workers
+		r.Waiting, r.Running = s.Waiting+s.Batch, s.Running
+		if !n.seal.Sealed() && n.custody.Current() { // else it could open nobody's pictures
+			r.Workers = s.Workers
+		}
 	}
 	n.watched(&r)
 	return r
@@ -222,7 +225,7 @@ func (n *Node) applied(answers []*command.Answer) {
 		switch kind, _, _ := strings.Cut(a.Id, "_"); {
 		case a.Id == state.RingID && n.custody != nil:
 			n.custody.Wake()
-		case kind == string(id.Node):
+		case kind == string(id.Node), a.Id == state.AuthorityID:
 			poke(n.notices.members)
 		case kind == string(id.Subject), kind == string(id.Block):
 			poke(n.notices.tidy)
@@ -333,7 +336,7 @@ func (n *Node) handOver() {
 		n.Log.Warn("jobs that wait could not be given to another node", "error", err)
 	}
 	if n.raft.Leading() {
-		if err := n.raft.Transfer(ctx, ""); err != nil {
+		if err := n.raft.Transfer(ctx, ""); err != nil && !errors.Is(err, cluster.ErrElsewhere) {
 			n.Log.Warn("no other node leads yet", "error", err)
 		}
 	}

@@ -48,6 +48,11 @@ func (n *Node) Run(ctx context.Context) error {
 			failed <- err
 		}
 	})
+	parts.Go(func() {
+		if err := n.inspect(inner); err != nil {
+			failed <- err
+		}
+	})
 	parts.Go(func() { n.watch.Run(inner) })
 	parts.Go(func() { n.compare(inner) })
 	parts.Go(func() { n.members.Run(inner) })
@@ -263,8 +268,27 @@ func (n *Node) passTime(ctx context.Context) error {
 	if !n.raft.Leading() {
 		return nil
 	}
+	return n.passTo(ctx, n.Now)
+}
+
+// anchor the logs that have grown, at whichever node: one that does not lead lets
+// no time pass, but ticks at the state's own.
+func (n *Node) anchor(ctx context.Context) error {
+	if n.raft.Leading() {
+		return n.passTo(ctx, n.Now)
+	}
+	var now time.Time
+	if err := n.state.View(func(v *state.View) error { now = time.Unix(0, v.Time()); return nil }); err != nil {
+		return err
+	}
+	return n.passTo(ctx, func() time.Time { return now })
+}
+
+func (n *Node) passTo(ctx context.Context, now func() time.Time) error {
+	acts := *n.acts
+	acts.Now = now
 	for due := true; due && ctx.Err() == nil; {
-		a, err := n.acts.Propose(ctx, access.Caller{}, command.Type_TICK, nil, nil)
+		a, err := acts.Propose(ctx, access.Caller{}, command.Type_TICK, nil, nil)
 		if err != nil {
 			return err
 		}
@@ -277,8 +301,8 @@ func (n *Node) passTime(ctx context.Context) error {
 			}
 			return err
 		}
-		now := n.Now().UnixNano()
-		if err := n.state.View(func(v *state.View) error { due = v.Due(now); return nil }); err != nil {
+		at := now().UnixNano()
+		if err := n.state.View(func(v *state.View) error { due = v.Due(at); return nil }); err != nil {
 			return err
 		}
 	}

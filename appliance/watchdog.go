@@ -28,7 +28,7 @@ func (n *Node) openWatch() error {
 	n.watch = watch.New(watch.Config{
 		Stall: n.Stall, Stalled: n.stalled, Leading: n.raft.Leading, Voters: func() int { return len(n.voters()) },
 		Others: func() int { return len(n.answering()) }, Heir: n.heir, Transfer: n.raft.Transfer, Full: n.disk.Full,
-		Behind: n.behind, Snapshots: n.raft.Snapshots, Fatal: n.stop, Tell: n.alarm,
+		Behind: n.behind, Snapshots: n.raft.Snapshots, Due: n.raft.Due, Fatal: n.stop, Tell: n.alarm,
 	})
 	return n.quarantined()
 }
@@ -162,6 +162,9 @@ func (n *Node) watched(r *member.Report) {
 	if n.watch == nil {
 		return
 	}
-	r.Stalled = slices.ContainsFunc(n.watch.Alarms(), func(a watch.Alarm) bool { return a.Kind == watch.Stalled })
+	for _, a := range n.watch.Alarms() {
+		r.Alarms = append(r.Alarms, a.Kind)
+	}
+	r.Stalled = slices.Contains(r.Alarms, watch.Stalled)
 	r.Mark(n.state.Marks())
 }

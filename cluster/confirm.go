@@ -45,7 +45,7 @@ func (a *asked) end(id string) {
 // confirm that nobody has been elected after this leader: a majority of the
 // voters, asked now, knows no later term. Raft's VerifyLeader also counts answers
 // that were under way when it was called, and those of members without a vote;
-// then a leader that has handed over reads what is old. Errors: errElsewhere,
+// then a leader that has handed over reads what is old. Errors: ErrElsewhere,
 // errStopped, the context's.
 func (n *Node) confirm(ctx context.Context, term uint64) error {
 	select {
@@ -54,7 +54,7 @@ func (n *Node) confirm(ctx context.Context, term uint64) error {
 	default:
 	}
 	if n.raft.State() != raft.Leader {
-		return errElsewhere
+		return ErrElsewhere
 	}
 	servers, err := n.Servers()
 	if err != nil {
@@ -88,7 +88,7 @@ func (n *Node) confirm(ctx context.Context, term uint64) error {
 		case t := <-terms:
 			switch {
 			case t > term:
-				return errElsewhere
+				return ErrElsewhere
 			case t > 0:
 				agree++
 			}
@@ -99,7 +99,7 @@ func (n *Node) confirm(ctx context.Context, term uint64) error {
 		}
 	}
 	if agree <= voters/2 {
-		return errElsewhere // as far as it can tell
+		return ErrElsewhere // as far as it can tell
 	}
 	return nil
 }

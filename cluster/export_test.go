@@ -12,6 +12,9 @@ func (c *Config) Quick() { c.heartbeat = quick }
 // Stall ends a stream of Raft's after so long without a byte.
 func (c *Config) Stall(d time.Duration) { c.stall = d }
 
+// RPC is the time of a request of Raft's, beside what its size needs.
+func (c *Config) RPC(d time.Duration) { c.rpc = d }
+
 // Patience of the node with a cluster that does not answer.
 func (c *Config) Patience(d time.Duration) { c.patience = d }
 

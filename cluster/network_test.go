@@ -59,7 +59,12 @@ func (r *relayed) close() {
 // networked is three nodes with a network between that can fail.
 func networked(t testing.TB) *trio {
 	t.Helper()
-	c := &trio{hurried: hurried{stall: stall, patience: patience}}
+	return over(t, hurried{stall: stall, patience: patience})
+}
+
+func over(t testing.TB, h hurried) *trio {
+	t.Helper()
+	c := &trio{hurried: h}
 	c.network = &network{trio: c, links: map[[2]string]*link{}}
 	t.Cleanup(c.network.close) // after the nodes have ended
 	return assemble(t, c)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"gatehouse/cluster/peer"
 	"gatehouse/store/command"
 	"gatehouse/store/disk"
+	"gatehouse/store/disk/killpoint"
 	"gatehouse/store/state"
 )
 
@@ -64,7 +66,7 @@ type Config struct {
 	Replaced func()
 
 	// Other than the usual in tests; 0: the usual.
-	heartbeat, stall, patience time.Duration
+	heartbeat, stall, patience, rpc time.Duration
 }
 
 // Start says what a node without a log is.
@@ -107,6 +109,9 @@ func Open(ctx context.Context, c Config, start Start) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := os.RemoveAll(ready(c.Dir)); err != nil { // of a recovery that a crash has undone
+		return nil, errors.Join(err, log.Close())
+	}
 	return newNode(c, log).open(ctx, start)
 }
 
@@ -139,6 +144,9 @@ func newNode(c Config, log store) *Node {
 	if c.stall == 0 {
 		c.stall = stallTime
 	}
+	if c.rpc == 0 {
+		c.rpc = rpcTime
+	}
 	n := &Node{config: c, store: log, fatal: make(chan error, 1), ended: make(chan struct{}), writes: newUnderWay()}
 	n.fsm = newFSM(c, n.stop, n.writes)
 	return n
@@ -165,6 +173,9 @@ func (n *Node) start(ctx context.Context, how Start) error {
 	c.MaxAppendEntries, c.BatchApplyCh = maxBatch, true
 	c.NoSnapshotRestoreOnStart, c.NoLegacyTelemetry = true, true
 	c.SnapshotThreshold, c.SnapshotInterval, c.TrailingLogs = snapshotAfter, snapshotEvery, trailing
+	if killpoint.On { // chaos writes some thirty entries a second: who is away for fifteen is sent the state
+		c.SnapshotThreshold, c.SnapshotInterval, c.TrailingLogs = 32, 5*time.Second, 128
+	}
 	cache, err := raft.NewLogCache(512, latch)
 	if err != nil {
 		return err
@@ -283,6 +294,9 @@ func (n *Node) Run(ctx context.Context) error {
 				case err := <-n.fatal:
 					return err
 				case <-time.After(commitEvery):
+					if errors.Is(err, state.ErrDamaged) {
+						return err
+					}
 					return fmt.Errorf("%w: %w", ErrDisk, err)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/cluster/peer"
 	"gatehouse/store/command"
+	"gatehouse/store/disk/killpoint"
 	"gatehouse/store/state"
 )
 
@@ -31,9 +32,6 @@ const (
 	// maxAnswer of a command; the longest name the blobs of a person.
 	maxAnswer = 4 << 20
 )
-
-// errElsewhere: the command did not enter the log, as the node does not lead.
-var errElsewhere = errors.New("this node does not lead")
 
 // Propose has a command agreed on and applied, here too, and gives the answer,
 // from whichever node. Errors: command.ErrTooLarge; ErrVersion; ErrUnavailable
@@ -72,7 +70,7 @@ func (n *Node) try(ctx context.Context, do func(leader string) error) error {
 		if err != nil {
 			return err
 		}
-		if err = do(leader); !errors.Is(err, errElsewhere) {
+		if err = do(leader); !errors.Is(err, ErrElsewhere) {
 			return err
 		}
 		if !n.sleep(within, pause) {
@@ -137,7 +135,7 @@ func (n *Node) apply(ctx context.Context, b []byte) (*command.Answer, error) {
 	}
 	switch {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return nil, errElsewhere
+		return nil, ErrElsewhere
 	case err != nil:
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
@@ -145,6 +143,7 @@ func (n *Node) apply(ctx context.Context, b []byte) (*command.Answer, error) {
 	if !ok || a == nil {
 		return nil, fmt.Errorf("%w: the entry was not applied here", ErrUnavailable)
 	}
+	killpoint.At(killpoint.Agreed)
 	return a, nil
 }
 
@@ -164,14 +163,15 @@ func (n *Node) forward(ctx context.Context, leader string, b []byte) (*command.A
 	if err := n.fsm.await(ctx, n.ended, a.Index); err != nil {
 		return nil, fmt.Errorf("%w: it was agreed on, and is not applied here yet: %w", ErrUnavailable, err)
 	}
+	killpoint.At(killpoint.Agreed)
 	return a, nil
 }
 
-// ask the leader. Errors: errElsewhere where it was not reached or does not
+// ask the leader. Errors: ErrElsewhere where it was not reached or does not
 // lead, ErrUnavailable.
 func (n *Node) ask(ctx context.Context, leader, method, path string, body []byte) ([]byte, error) {
 	if n.config.Port == nil {
-		return nil, errElsewhere
+		return nil, ErrElsewhere
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -184,7 +184,7 @@ func (n *Node) ask(ctx context.Context, leader, method, path string, body []byte
 	var unreached *peer.DialError
 	switch {
 	case errors.As(err, &unreached), err != nil && method == http.MethodGet:
-		return nil, errElsewhere // nothing has come of it
+		return nil, ErrElsewhere // nothing has come of it
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -194,7 +194,7 @@ func (n *Node) ask(ctx context.Context, leader, method, path string, body []byte
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case response.StatusCode == http.StatusMisdirectedRequest:
-		return nil, errElsewhere
+		return nil, ErrElsewhere
 	case response.StatusCode != http.StatusOK, len(b) > maxAnswer:
 		return nil, fmt.Errorf("%w: node %s: %.200s", ErrUnavailable, leader, b)
 	}
@@ -256,7 +256,7 @@ func (n *Node) Handle(mux *http.ServeMux) {
 
 func answer(w http.ResponseWriter, b []byte, err error) {
 	switch {
-	case errors.Is(err, errElsewhere):
+	case errors.Is(err, ErrElsewhere):
 		http.Error(w, err.Error(), http.StatusMisdirectedRequest)
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

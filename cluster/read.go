@@ -52,7 +52,7 @@ func (n *Node) follow(ctx context.Context, leader string) error {
 
 // readIndex is the entry up to which the leader's state, and another node's once
 // it holds it, has all that was answered before the call. Those who ask while the
-// voters are asked share the next round. Error: errElsewhere.
+// voters are asked share the next round. Error: ErrElsewhere.
 func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 	err := n.confirms.join(ctx, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), n.config.patience)
@@ -72,7 +72,7 @@ func (n *Node) leads(ctx context.Context) error {
 			return err
 		}
 		if n.raft.CurrentTerm() != term {
-			return errElsewhere
+			return ErrElsewhere
 		}
 		n.settled.Store(term)
 	}
@@ -80,12 +80,12 @@ func (n *Node) leads(ctx context.Context) error {
 		return err
 	}
 	if n.raft.CurrentTerm() != term {
-		return errElsewhere
+		return ErrElsewhere
 	}
 	return nil
 }
 
-// wait for Raft. Errors: errElsewhere, errStopped, the context's, Raft's.
+// wait for Raft. Errors: ErrElsewhere, errStopped, the context's, Raft's.
 func (n *Node) wait(ctx context.Context, f raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()
@@ -93,7 +93,7 @@ func (n *Node) wait(ctx context.Context, f raft.Future) error {
 	case err := <-done:
 		switch {
 		case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-			return errElsewhere
+			return ErrElsewhere
 		case err != nil:
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}

@@ -55,7 +55,7 @@ func (c *trio) Address(node string) (string, error) {
 }
 
 // hurried nodes give up sooner than they do; 0: as they do.
-type hurried struct{ stall, patience time.Duration }
+type hurried struct{ stall, patience, rpc time.Duration }
 
 // directory of a node: its ways to the others.
 type directory struct {
@@ -115,6 +115,7 @@ func (c *trio) open(t testing.TB, s *seat, how cluster.Start) {
 	config := cluster.Config{Cluster: "clu_a", Dir: filepath.Join(s.dir, "raft"), ID: s.id, State: s.state, Log: log, Port: s.port, Replaced: s.replaced}
 	config.Stall(c.stall)
 	config.Patience(c.patience)
+	config.RPC(c.rpc)
 	s.node, err = cluster.Open(t.Context(), config, how)
 	must(t, err)
 	mux := http.NewServeMux()

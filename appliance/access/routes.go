@@ -60,6 +60,7 @@ func Routes() []Route {
 		{"clusterStatus", "GET", "/v1/cluster", []Role{PlatformAdmin, Monitor}, "", false},
 		{"inviteNode", "POST", "/v1/cluster/invitations", []Role{PlatformAdmin}, audit.NodeMemberInvite, false},
 		{"transferLeadership", "POST", "/v1/cluster/transfer", []Role{PlatformAdmin}, audit.NodeTransfer, false},
+		{"rotateAuthority", "POST", "/v1/cluster/authority/rotate", []Role{PlatformAdmin}, audit.KeyRotate, false},
 		{"finaliseVersion", "POST", "/v1/cluster/finalise", []Role{PlatformAdmin}, audit.ClusterFinalise, false},
 		{"changeMember", "PUT", "/v1/cluster/members/{member}", []Role{PlatformAdmin}, audit.NodeMemberChange, false},
 		{"removeMember", "DELETE", "/v1/cluster/members/{member}", []Role{PlatformAdmin}, audit.NodeMemberRemove, false},

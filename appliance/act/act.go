@@ -160,6 +160,8 @@ func Refusal(r state.Refusal) error {
 		return problem.New(problem.LastOne, "it is the last member of the cluster")
 	case state.RingChanged:
 		return problem.New(problem.Busy, "the key-ring was changed by somebody else meanwhile")
+	case state.AuthorityChanged:
+		return problem.New(problem.Busy, "the rotation of the cluster's authority has gone on meanwhile")
 	case state.VersionUnsupported:
 		return problem.New(problem.ClusterState, "the active version of the cluster does not allow it, or a member does not know it: 'gatehouse cluster status' shows the versions")
 	case state.LastAdministrator:

@@ -69,6 +69,27 @@ func (e AuditRangeLog) Valid() bool {
 	}
 }
 
+// Defines values for AuthorityPhase.
+const (
+	AuthorityPhaseIntroducing AuthorityPhase = "introducing"
+	AuthorityPhaseRenewing    AuthorityPhase = "renewing"
+	AuthorityPhaseSettled     AuthorityPhase = "settled"
+)
+
+// Valid indicates whether the value is a known member of the AuthorityPhase enum.
+func (e AuthorityPhase) Valid() bool {
+	switch e {
+	case AuthorityPhaseIntroducing:
+		return true
+	case AuthorityPhaseRenewing:
+		return true
+	case AuthorityPhaseSettled:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientCredential.
 const (
 	ClientCredentialCertificate ClientCredential = "certificate"
@@ -714,8 +735,11 @@ type AuditQuery struct {
 	After *time.Time `json:"after,omitempty"`
 
 	// Before Before this time
-	Before *time.Time     `json:"before,omitempty"`
-	Cursor *string        `json:"cursor,omitempty"`
+	Before *time.Time `json:"before,omitempty"`
+	Cursor *string    `json:"cursor,omitempty"`
+
+	// Epoch One that was closed by a recovery; the present one where it is absent
+	Epoch  *int64         `json:"epoch,omitempty"`
 	Limit  *int           `json:"limit,omitempty"`
 	Log    *AuditQueryLog `json:"log,omitempty"`
 	Object *string        `json:"object,omitempty"`
@@ -751,6 +775,31 @@ type AuditRange struct {
 
 // AuditRangeLog defines model for AuditRange.Log.
 type AuditRangeLog string
+
+// Authority Who certifies the nodes; absent until there may be a second one
+type Authority struct {
+	// Phase `settled`: there is one; `introducing`: a new one is trusted as well, and
+	// certifies nobody until every node knows it; `renewing`: it certifies, and the
+	// earlier one is trusted until every node has a certificate of the new one
+	Phase AuthorityPhase `json:"phase"`
+
+	// Sha256 Of the certificate of the one in force, hexadecimal
+	Sha256 string `json:"sha256"`
+
+	// Waits What the next step waits for
+	Waits []AuthorityWait `json:"waits"`
+}
+
+// AuthorityPhase `settled`: there is one; `introducing`: a new one is trusted as well, and
+// certifies nobody until every node knows it; `renewing`: it certifies, and the
+// earlier one is trusted until every node has a certificate of the new one
+type AuthorityPhase string
+
+// AuthorityWait defines model for AuthorityWait.
+type AuthorityWait struct {
+	Node string `json:"node"`
+	Why  string `json:"why"`
+}
 
 // Blocklist defines model for Blocklist.
 type Blocklist struct {
@@ -822,8 +871,11 @@ type Cluster struct {
 	ActiveVersion int64 `json:"active_version"`
 
 	// Advice What somebody should do; empty where nothing is amiss
-	Advice  []string `json:"advice"`
-	Cluster string   `json:"cluster"`
+	Advice []string `json:"advice"`
+
+	// Authority Who certifies the nodes; absent until there may be a second one
+	Authority *Authority `json:"authority,omitempty"`
+	Cluster   string     `json:"cluster"`
 
 	// Leader Id of the node that leads; empty where none is known
 	Leader  string   `json:"leader"`
@@ -1522,7 +1574,10 @@ type AuditEventsParams struct {
 	Log *AuditEventsParamsLog `form:"log,omitempty" json:"log,omitempty"`
 
 	// From The first sequence number; negative counts from the end
-	From  *int64 `form:"from,omitempty" json:"from,omitempty"`
+	From *int64 `form:"from,omitempty" json:"from,omitempty"`
+
+	// Epoch One that was closed by a recovery; the present one where it is absent
+	Epoch *int64 `form:"epoch,omitempty" json:"epoch,omitempty"`
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
@@ -1816,6 +1871,9 @@ type ServerInterface interface {
 	// ClusterStatus The nodes, and what somebody should do about them
 	// (GET /v1/cluster)
 	ClusterStatus(w http.ResponseWriter, r *http.Request)
+	// RotateAuthority Replace the authority that certifies the nodes
+	// (POST /v1/cluster/authority/rotate)
+	RotateAuthority(w http.ResponseWriter, r *http.Request)
 	// FinaliseVersion Use what all nodes know; there is no way back to an earlier release
 	// (POST /v1/cluster/finalise)
 	FinaliseVersion(w http.ResponseWriter, r *http.Request)
@@ -2105,6 +2163,19 @@ func (siw *ServerInterfaceWrapper) AuditEvents(w http.ResponseWriter, r *http.Re
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "epoch" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "epoch", r.URL.Query(), &params.Epoch, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "epoch"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "epoch", Err: err})
 		}
 		return
 	}
@@ -2625,6 +2696,20 @@ func (siw *ServerInterfaceWrapper) ClusterStatus(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ClusterStatus(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RotateAuthority operation middleware
+func (siw *ServerInterfaceWrapper) RotateAuthority(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateAuthority(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3913,6 +3998,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/cluster", wrapper.ClusterStatus)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/cluster/invitations", wrapper.InviteNode)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/cluster/transfer", wrapper.TransferLeadership)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/cluster/authority/rotate", wrapper.RotateAuthority)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/cluster/finalise", wrapper.FinaliseVersion)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/cluster/members/{member}", wrapper.RemoveMember)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/cluster/members/{member}", wrapper.ChangeMember)

@@ -44,7 +44,9 @@ func (a *arriving) Read(p []byte) (n int, err error) {
 			return n, failed
 		}
 		return n, err
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		a.err = problem.New(problem.TooSlow, "the body did not arrive within %v", bodyTime)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		a.err = err
 	default:
 		// Nobody may take it for an end that was looked for: the cause is text.

@@ -25,6 +25,11 @@ func (s *server) SearchAudit(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
+		if in.Epoch != nil {
+			if log, err = s.Ledger.InEpoch(log, *in.Epoch); err != nil {
+				return err
+			}
+		}
 		q, err := auditQuery(&in)
 		if err != nil {
 			return err

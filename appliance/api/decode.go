@@ -200,7 +200,7 @@ func queries(operation string) []string {
 	case "checkpoint", "auditKey", "auditProof":
 		return []string{"log"}
 	case "auditEvents":
-		return []string{"log", "from", "limit"}
+		return []string{"log", "from", "limit", "epoch"}
 	case "auditConsistency":
 		return []string{"log", "from", "to"}
 	case "retireAuditKey":

@@ -22,6 +22,12 @@ func (s *server) cluster(w http.ResponseWriter) error {
 	}
 	out := Cluster{Cluster: o.Cluster, Leader: o.Leader, Quorum: o.Quorum, ActiveVersion: int64(o.Active), NewestVersion: int64(o.Newest),
 		Members: []Member{}, Advice: append([]string{}, o.Advice...)}
+	if r := o.Rotation; r != nil {
+		out.Authority = &Authority{Sha256: r.Authority, Phase: AuthorityPhase(r.Phase), Waits: []AuthorityWait{}}
+		for _, w := range r.Waits {
+			out.Authority.Waits = append(out.Authority.Waits, AuthorityWait{w.Node, w.Why})
+		}
+	}
 	for _, m := range o.Members {
 		out.Members = append(out.Members, standing(&m))
 	}
@@ -73,6 +79,15 @@ func (s *server) TransferLeadership(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		if err := s.Members.Transfer(r.Context(), c, orEmpty(in.Node)); err != nil {
+			return err
+		}
+		return s.cluster(w)
+	})
+}
+
+func (s *server) RotateAuthority(w http.ResponseWriter, r *http.Request) {
+	s.handle(w, r, func(c access.Caller) error {
+		if err := s.Members.Rotate(r.Context(), c); err != nil {
 			return err
 		}
 		return s.cluster(w)

@@ -108,7 +108,7 @@ func (g *guarded) Read(p []byte) (int, error) {
 func malformedForm(err error) error {
 	var tooLarge *http.MaxBytesError
 	var p *problem.Problem
-	if errors.As(err, &tooLarge) || errors.As(err, &p) || problemOf(err).Kind == problem.TooSlow {
+	if errors.As(err, &tooLarge) || errors.As(err, &p) {
 		return err
 	}
 	return problem.New(problem.Malformed, "the multipart body is not whole").Because(err)

@@ -194,6 +194,11 @@ func (s *server) AuditEvents(w http.ResponseWriter, r *http.Request, params Audi
 				return problem.New(problem.BadValue, "from is a sequence number, or -1 to -1000 from the end").In("from")
 			}
 		}
+		if params.Epoch != nil {
+			if log, err = s.Ledger.InEpoch(log, *params.Epoch); err != nil {
+				return err
+			}
+		}
 		page, err := s.Ledger.Events(r.Context(), c, log, from, n)
 		if err != nil {
 			return err

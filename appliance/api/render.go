@@ -64,8 +64,6 @@ func problemOf(err error) *problem.Problem {
 		return p
 	case errors.As(err, &tooLarge):
 		return problem.New(problem.TooLarge, "the body is too large").Of(strconv.FormatInt(tooLarge.Limit, 10) + " bytes")
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return problem.New(problem.TooSlow, "the body did not arrive within %v", bodyTime)
 	case errors.Is(err, identify.ErrLoading):
 		p := problem.New(problem.GalleryLoading, "nothing is searched in a part of a gallery")
 		p.After = galleryPause
@@ -84,6 +82,10 @@ func problemOf(err error) *problem.Problem {
 		return problem.New(problem.ClusterState, "it needs a newer version than is active: 'gatehouse cluster finalise' once all nodes run this release")
 	case errors.Is(err, cluster.ErrUnavailable):
 		p := problem.New(problem.Unavailable, "the cluster did not agree in time; whether it was done is not known")
+		p.After = time.Second
+		return p
+	case errors.Is(err, os.ErrDeadlineExceeded): // inside: a body that does not come is a problem by itself
+		p := problem.New(problem.Unavailable, "another node did not answer in time; whether it was done is not known")
 		p.After = time.Second
 		return p
 	case errors.Is(err, state.ErrUnusable), errors.Is(err, state.ErrClosed):

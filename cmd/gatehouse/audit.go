@@ -38,6 +38,7 @@ Example:
 				fs.Int64Var(&t.from, "from", -10, "begin with the event of this sequence `N`, or that many before the end")
 				fs.BoolVar(&t.follow, "follow", false, "go on with new events")
 				t.log = defineLog(fs)
+				defineEpoch(fs, &t.epoch)
 				return t.run
 			},
 		},
@@ -152,6 +153,10 @@ func defineLog(fs *flag.FlagSet) *string {
 	return fs.String("log", "tenant", "which `LOG`: tenant or system")
 }
 
+func defineEpoch(fs *flag.FlagSet, epoch *int) {
+	fs.IntVar(epoch, "epoch", 0, "show the log of epoch `N`, which 'data recover' has closed, instead of the present one")
+}
+
 func checkLog(log string) error {
 	if !api.Log(log).Valid() {
 		return fmt.Errorf("%w: --log is tenant or system, not %q", errUsage, log)
@@ -165,6 +170,7 @@ func defineTrust(fs *flag.FlagSet) *string {
 
 type tailFlags struct {
 	from   int64
+	epoch  int
 	follow bool
 	log    *string
 }
@@ -190,7 +196,7 @@ func (t *tailFlags) run(ctx context.Context, c *call, args []string) error {
 	}
 	c.jsonl = c.json
 	for from := t.from; ; {
-		page, err := n.AuditEvents(ctx, api.Log(*t.log), from, 0)
+		page, err := n.ClosedEvents(ctx, api.Log(*t.log), t.epoch, from, 0)
 		if ctx.Err() != nil {
 			return nil // --follow ends so
 		}
@@ -214,7 +220,7 @@ func (t *tailFlags) run(ctx context.Context, c *call, args []string) error {
 
 // all events from t.from to the end of the log as it is at first.
 func (t *tailFlags) all(ctx context.Context, n *client.Client) (*api.AuditEvents, error) {
-	all, err := n.AuditEvents(ctx, api.Log(*t.log), t.from, 0)
+	all, err := n.ClosedEvents(ctx, api.Log(*t.log), t.epoch, t.from, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +230,7 @@ func (t *tailFlags) all(ctx context.Context, n *client.Client) (*api.AuditEvents
 			all.Next = nil
 			return all, nil
 		}
-		if page, err = n.AuditEvents(ctx, api.Log(*t.log), next, 0); err != nil {
+		if page, err = n.ClosedEvents(ctx, api.Log(*t.log), t.epoch, next, 0); err != nil {
 			return nil, err
 		}
 		all.Events = append(all.Events, page.Events...)

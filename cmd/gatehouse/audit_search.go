@@ -40,6 +40,7 @@ Example:
 			fs.StringVar(&s.cursor, "cursor", "", "go on after the page that gave this `CURSOR`")
 			fs.IntVar(&s.limit, "limit", 50, "print at most `N` events, up to 200")
 			s.log = defineLog(fs)
+			defineEpoch(fs, &s.epoch)
 			return s.run
 		},
 	}
@@ -49,7 +50,7 @@ type searchingLog struct {
 	session, subject, reference, actor, action, object string
 	after, before                                      *instant
 	cursor                                             string
-	limit                                              int
+	limit, epoch                                       int
 	log                                                *string
 }
 
@@ -70,6 +71,10 @@ func (s *searchingLog) run(ctx context.Context, c *call, args []string) error {
 		Object: set(s.object), After: s.after.time(), Before: s.before.time(), Cursor: set(s.cursor), Limit: &s.limit}
 	log := api.AuditQueryLog(*s.log)
 	q.Log = &log
+	if s.epoch != 0 {
+		epoch := int64(s.epoch)
+		q.Epoch = &epoch
+	}
 	return with(c, func(n *client.Client) (*api.AuditFound, error) { return n.SearchAudit(ctx, q) }, describeFound)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"net"
@@ -15,7 +16,7 @@ import (
 func clusterCommands() []command {
 	return []command{
 		clusterStatusCommand(), clusterInviteCommand(), clusterJoinCommand(), clusterTransferCommand(), clusterDrainCommand(),
-		clusterSetAddressCommand(), clusterReplaceCommand(), clusterRemoveCommand(), clusterFinaliseCommand(), clusterRenewCommand(),
+		clusterSetAddressCommand(), clusterReplaceCommand(), clusterRemoveCommand(), clusterFinaliseCommand(), clusterRenewCommand(), clusterRotateAuthorityCommand(),
 	}
 }
 
@@ -181,6 +182,11 @@ must be stopped.
 
 Look at the clocks first: where one is wrong, certificates look ended that are not.
 
+Where the authority was rotated without this node (a disk that was put back from a
+copy), what it knows of it is of no use any more: 'gatehouse cluster status --json'
+on another node shows which authority is in force. Then remove the node there, wipe
+its directory, and let it join again.
+
 Example:
   gatehouse cluster renew --data /var/lib/gatehouse`,
 		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
@@ -189,12 +195,15 @@ Example:
 				if *dir == "" || len(args) > 0 {
 					return fmt.Errorf("%w: it needs --data DIR", errUsage)
 				}
-				cert, err := appliance.RenewCertificate(*dir)
+				cert, authority, err := appliance.RenewCertificate(*dir)
 				if err != nil {
 					return c.broken(err)
 				}
-				show(c, &renewed{cert.NotBefore, cert.NotAfter}, func(r *renewed) string {
-					return fmt.Sprintf("The certificate is good from %s to %s.\n", clock(r.From), clock(r.Until))
+				show(c, &renewed{cert.NotBefore, cert.NotAfter, fmt.Sprintf("%x", sha256.Sum256(authority.Raw))}, func(r *renewed) string {
+					return fmt.Sprintf(`The certificate is good from %s to %s.
+It is of authority %s. Where 'gatehouse cluster status' on another node
+names another one, nobody lets this node in: 'gatehouse help cluster renew'.
+`, clock(r.From), clock(r.Until), short(r.Authority))
 				})
 				return nil
 			}
@@ -206,6 +215,8 @@ Example:
 type renewed struct {
 	From  time.Time `json:"not_before"`
 	Until time.Time `json:"not_after"`
+	// Authority is SHA-256 of the certificate of the one that has made it, hex.
+	Authority string `json:"authority"`
 }
 
 func clusterRemoveCommand() command {
@@ -240,6 +251,9 @@ func clusterFinaliseCommand() command {
 After an upgrade the nodes go on using what the earlier release knows, so that each
 can still go back to it. This raises the active version to what all nodes know.
 There is no way back to the earlier release from then on.
+
+It is refused where a node still runs the earlier release, or is away and ran it
+last; 'gatehouse cluster status' names it.
 
 Example:
   gatehouse cluster finalise`,

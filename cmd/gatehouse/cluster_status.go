@@ -21,7 +21,8 @@ amiss. Below stands what somebody should do, the worst first; nothing there
 means that nothing is to be done.
 
 Ask any node. With --watch it prints again each time until it is interrupted, or,
-with --until-steady, until every node answers, votes and keeps up.
+with --until-steady, until every node answers, votes and keeps up, and no rotation
+of the authority is under way.
 
 Exit codes: 0 a majority of the voters answers and nothing is to be done;
 1 something is to be done; 5 no majority answers, or the node asked does not.
@@ -30,7 +31,7 @@ Example:
   gatehouse cluster status --watch 2s`,
 		flags: func(fs *flag.FlagSet) func(context.Context, *call, []string) error {
 			watch := fs.Duration("watch", 0, "print again after this `TIME`, until interrupted")
-			steady := fs.Bool("until-steady", false, "with --watch: end when every node answers, votes and keeps up")
+			steady := fs.Bool("until-steady", false, "with --watch: end when every node answers, votes and keeps up, and no rotation is under way")
 			return func(ctx context.Context, c *call, args []string) error {
 				if err := arguments(args); err != nil {
 					return err
@@ -84,7 +85,7 @@ func isSteady(s *api.Cluster) bool {
 			return false
 		}
 	}
-	return s.Quorum
+	return s.Quorum && rotated(s)
 }
 
 func describeCluster(s *api.Cluster) string {
@@ -104,6 +105,9 @@ func describeCluster(s *api.Cluster) string {
 		if m.Name != "" {
 			fmt.Fprintf(&w, "  %s is %s\n", m.Name, m.Node)
 		}
+	}
+	if s.Authority != nil {
+		fmt.Fprintf(&w, "  %s\n", describeRotation(s))
 	}
 	for _, a := range s.Advice {
 		fmt.Fprintf(&w, "\n  * %s\n", oneLine(a))

@@ -3,6 +3,7 @@ package main_test
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,16 +16,17 @@ import (
 
 func TestClusterHelp(t *testing.T) {
 	for command, says := range map[string][]string{
-		"status":      {"--watch TIME", "--until-steady", "5 no majority answers"},
-		"invite":      {"once, within ten minutes", "--profile"},
-		"join":        {"TOKEN --data DIR --peer HOST:PORT", "--peer-listen", "--seal-file", "3 TOKEN cannot be read"},
-		"transfer":    {"[NODE]"},
-		"drain":       {"--undo"},
-		"set-address": {"NODE HOST:PORT", "--data DIR"},
-		"replace":     {"cluster invite"},
-		"remove":      {"an empty directory"},
-		"finalise":    {"no way back"},
-		"renew":       {"--data DIR", "the node must be stopped"},
+		"status":           {"--watch TIME", "--until-steady", "5 no majority answers"},
+		"invite":           {"once, within ten minutes", "--profile"},
+		"join":             {"TOKEN --data DIR --peer HOST:PORT", "--peer-listen", "--seal-file", "3 TOKEN cannot be read"},
+		"transfer":         {"[NODE]"},
+		"drain":            {"--undo"},
+		"set-address":      {"NODE HOST:PORT", "--data DIR"},
+		"replace":          {"cluster invite"},
+		"remove":           {"an empty directory"},
+		"finalise":         {"no way back"},
+		"renew":            {"--data DIR", "the node must be stopped", "remove the node there"},
+		"rotate-authority": {"Ctrl-C ends the waiting and nothing else", "1 it was begun, and the waiting was interrupted", "a node which is away holds it up"},
 	} {
 		out := succeed(t, "help", "cluster", command)
 		for _, w := range append(says, "Usage: gatehouse cluster "+command, "Example:\n") {
@@ -53,6 +55,7 @@ func TestClusterWrongUsage(t *testing.T) {
 		{"cluster remove", "NODE"},
 		{"cluster finalise now", "no arguments"},
 		{"cluster renew", "--data DIR"},
+		{"cluster rotate-authority now", "no arguments"},
 	} {
 		o := gatehouse(t, strings.Fields(c.args)...)
 		if o.code != 2 || o.stdout != "" {
@@ -157,6 +160,7 @@ func TestClusterOfANodeWithoutPort(t *testing.T) {
 	all[0].has(t, "member", "node", "name", "address", "role", "up", "draining", "seen_at", "release", "applied_index", "state_hash", "lag", "sealed",
 		"jobs_waiting", "jobs_running", "disk_free_bytes", "disk_full", "missing", "clock_skew_ms")
 	s.as(t, "admin", "cluster", "invite", "--json").fails(t, 3, "", "gatehouse run --peer HOST:PORT")
+	s.as(t, "admin", "cluster", "rotate-authority", "--json").fails(t, 3, "", "gatehouse run --peer HOST:PORT")
 	s.as(t, "admin", "cluster", "drain", "server-9", "--json").fails(t, 3, "", "server-9")
 	s.as(t, "admin", "cluster", "finalise").code0(t)
 	s.enrol(t, "branch", "operator")
@@ -165,6 +169,9 @@ func TestClusterOfANodeWithoutPort(t *testing.T) {
 	s.stop(t)
 	gatehouse(t, "cluster", "renew", "--data", s.Data, "--json").fails(t, 12, "", "no certificate for other nodes")
 	gatehouse(t, "cluster", "renew", "--data", s.dir, "--json").fails(t, 12, "", "there is no node")
+	own := filepath.Join(s.dir, "peers")
+	saved(t, own, []byte(succeed(t, "data", "recover", "--data", s.Data)))
+	gatehouse(t, "data", "recover", "--data", s.Data, "--peers", own, "--json").fails(t, 1, "", "never one of several")
 }
 
 // What a node that cannot join is told. Nothing is left of it.
@@ -236,11 +243,45 @@ func TestJoinIsRefused(t *testing.T) {
 	if left, err := os.ReadDir(late); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+	gatehouse(t, "data", "recover", "--data", dir, "--json").fails(t, 12, "", "missing")
+	peers := filepath.Join(s.dir, "peers")
+	saved(t, peers, []byte(succeed(t, "data", "recover", "--data", s.Data)))
+	gatehouse(t, "data", "recover", "--data", s.Data, "--peers", peers, "--json").fails(t, 1, "", "1 of the 1 nodes that vote are left, which is a majority")
 }
 
 func (s *served) leader(t *testing.T) string {
 	t.Helper()
 	return one[shownCluster](t, s.as(t, "admin", "cluster", "status", "--json").stdout).Leader
+}
+
+// authority that certifies the nodes.
+func (s *served) authority(t *testing.T) string {
+	t.Helper()
+	return one[struct{ Authority struct{ SHA256 string } }](t, s.as(t, "admin", "cluster", "status", "--json").stdout).Authority.SHA256
+}
+
+// removedWhileOff: a node that does not know that it was removed waits, and says why.
+func (s *served) removedWhileOff(t *testing.T, off crash.Program) {
+	t.Helper()
+	n, err := off.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Kill()
+	const why = "turns this one away"
+	for end := time.Now().Add(30 * time.Second); ; {
+		o := gatehouse(t, "cluster", "status", "--profile", s.profile("admin"), "--server", n.Address, "--ca", n.CA, "--json")
+		if strings.Contains(o.stderr, why) {
+			o.fails(t, 5, "", "removed", "wipe its directory")
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%+v", o)
+		}
+	}
+	if log := s.log.String(); !strings.Contains(log, why) {
+		t.Error("its log does not say why it waits")
+	}
 }
 
 // A second node joins, drains, moves, and is removed.
@@ -272,6 +313,14 @@ func TestTwoNodes(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
+	before := s.authority(t)
+	if o := s.as(t, "admin", "cluster", "rotate-authority"); o.code != 0 || !strings.Contains(o.stdout, "trust no other one") {
+		t.Errorf("%+v", o)
+	}
+	certifies := s.authority(t)
+	if certifies == before || len(certifies) != 64 {
+		t.Errorf("%s certifies, %s did before", certifies, before)
+	}
 	moved := free(t)
 	s.as(t, "admin", "cluster", "set-address", "server-2", "no-address", "--json").fails(t, 2, "", "no-address")
 	gatehouse(t, "cluster", "set-address", "server-1", moved, "--data", two.Data, "--json").fails(t, 1, "", "locked")
@@ -279,6 +328,13 @@ func TestTwoNodes(t *testing.T) {
 	if err := n.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	off := two
+	off.Data = filepath.Join(s.dir, "off")
+	if out, err := exec.Command("cp", "-a", two.Data, off.Data).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+
+	recovers(t, s, two)
 
 	// One that runs says itself where it is.
 	s.as(t, "admin", "cluster", "set-address", "server-2", moved).code0(t)
@@ -286,11 +342,18 @@ func TestTwoNodes(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	renewed := one[struct {
-		From  time.Time `json:"not_before"`
-		Until time.Time `json:"not_after"`
+		From      time.Time `json:"not_before"`
+		Until     time.Time `json:"not_after"`
+		Authority string
 	}](t, succeed(t, "cluster", "renew", "--data", two.Data, "--json"))
 	if now := time.Now(); renewed.From.After(now) || renewed.Until.Before(now.Add(20*24*time.Hour)) {
 		t.Errorf("%+v", renewed)
+	}
+	if renewed.Authority != certifies {
+		t.Errorf("certified by %s, want %s", renewed.Authority, certifies)
+	}
+	if out := succeed(t, "cluster", "renew", "--data", two.Data); !strings.Contains(out, "It is of authority "+certifies[:12]) || !strings.Contains(out, "help cluster renew") {
+		t.Error(out)
 	}
 	gatehouse(t, "cluster", "set-address", "server-9", moved, "--data", two.Data, "--json").fails(t, 1, "", "server-9")
 	succeed(t, "cluster", "set-address", "server-1", moved, "--data", two.Data)
@@ -311,16 +374,17 @@ func TestTwoNodes(t *testing.T) {
 	s.as(t, "admin", "cluster", "remove", "server-1", "--json").fails(t, 3, "", "the only node with a vote")
 	s.as(t, "admin", "cluster", "transfer", "server-1", "--json").fails(t, 3, "", "it leads already")
 	s.as(t, "admin", "cluster", "remove", "server-2").code0(t)
-	if err := n.Ended(15 * time.Second); err == nil || err.Error() != "exit status 1" {
+	if err := n.Ended(15 * time.Second); err == nil || err.Error() != "exit status 14" {
 		t.Errorf("a node that was removed: %v", err)
 	}
 	if !strings.Contains(s.log.String(), "removed from its cluster") {
 		t.Error("a node that was removed does not say why it ends")
 	}
-	gatehouse(t, "run", "--data", two.Data, "--listen", "127.0.0.1:0", "--log-level", "error", "--json").fails(t, 1, "", "removed from its cluster", "wipe its directory")
+	gatehouse(t, "run", "--data", two.Data, "--listen", "127.0.0.1:0", "--log-level", "error", "--json").fails(t, 14, "", "removed from its cluster", "wipe its directory")
 	if m := s.member(t, "server-2"); m != nil {
 		t.Errorf("%+v", m)
 	}
+	s.removedWhileOff(t, off)
 	var actions []string
 	for _, l := range does[struct {
 		Events []struct {

@@ -56,8 +56,8 @@ The log goes to standard error. It holds no personal data and no keys.
 Exit codes: 0 stopped when asked; 1 failure; 2 wrong usage; 10 the disk is
 full; 11 the disk failed; 12 log, state, keys and signed checkpoints are damaged
 or do not fit together ('gatehouse data check' says what); 13 a newer release of gatehouse
-wrote an entry that this one does not know. After 11 to 13 a restart does not
-help.
+wrote an entry that this one does not know; 14 the node was removed from its
+cluster. After 12 to 14 a restart does not help.
 
 Example:
   gatehouse run --data /var/lib/gatehouse --listen 0.0.0.0:8443 --name idv.bank.example`,
