@@ -134,14 +134,14 @@ func (s *scaleRun) catchUp(ctx context.Context, first *scaleNode, w *steady, dat
 	if err != nil {
 		return j, err
 	}
-	has, of := appliedBy(at)
+	has, _ := appliedBy(at)
 	n, err := s.start(ctx, data)
 	if err != nil {
 		return j, err
 	}
 	defer func() { err = errors.Join(err, n.kill()) }()
 	w.now("during")
-	for of = 0; of < has; {
+	for of := int64(0); of < has; {
 		select {
 		case <-n.ended:
 			return j, fmt.Errorf("the second node ended: %w: %s", n.how, n.lastWords())
