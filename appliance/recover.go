@@ -41,7 +41,6 @@ const keptBefore = "before-recovery-"
 // recovery of a stopped node under way.
 type recovery struct {
 	dir   string
-	file  *nodeFile
 	state *state.State
 	raft  cluster.Config
 	votes []string // who voted
@@ -88,7 +87,7 @@ func surviving(dir string, do func(*recovery) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	r := &recovery{dir: dir, file: f, state: s,
+	r := &recovery{dir: dir, state: s,
 		raft: cluster.Config{Dir: filepath.Join(dir, "raft"), Cluster: f.Cluster, ID: f.Node, State: s, Log: slog.New(slog.DiscardHandler)}}
 	h, err := cluster.ReadHistory(r.raft)
 	if err != nil {
@@ -162,15 +161,18 @@ func (r *recovery) look(s *state.State) error {
 	return nil
 }
 
-// whole says whether the node has all events: with nobody left to give it a
+// whole says whether the first node has all events: with nobody left to give it a
 // segment that it lacks, it would not start.
 func (r *recovery) whole() error {
+	if r.First != r.Node {
+		return nil
+	}
 	var logs []string
 	if err := r.state.View(func(v *state.View) (err error) { logs, err = v.EveryLog(); return err }); err != nil {
 		return err
 	}
 	for _, name := range logs {
-		if err := r.state.Log(name).Whole(); err != nil && r.First == r.Node {
+		if err := r.state.Log(name).Whole(); err != nil {
 			return fmt.Errorf("%w: this node had not yet got all events of the audit logs: %w", ErrRecovery, err)
 		}
 	}

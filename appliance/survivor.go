@@ -30,15 +30,15 @@ func (s Survivor) String() string {
 	return fmt.Sprintf("%s %s %d %d %d", s.Cluster, s.Node, s.Term, s.Index, s.Applied)
 }
 
-// maxPeers bytes of a file of peers: a line has 120 at most, and a comment may
+// MaxPeers bytes of a file of peers: a line has 120 at most, and a comment may
 // stand above each.
-const maxPeers = 4 << 10
+const MaxPeers = 4 << 10
 
 // ParsePeers reads a file with one line for each survivor, as String writes it.
 // Empty lines and those that begin with # are left out. Error: ErrRecovery.
 func ParsePeers(b []byte) ([]Survivor, error) {
-	if len(b) > maxPeers {
-		return nil, fmt.Errorf("%w: the file of peers has more than %d bytes", ErrRecovery, maxPeers)
+	if len(b) > MaxPeers {
+		return nil, fmt.Errorf("%w: the file of peers has more than %d bytes", ErrRecovery, MaxPeers)
 	}
 	var all []Survivor
 	seen := map[string]bool{}

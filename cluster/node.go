@@ -109,7 +109,7 @@ func Open(ctx context.Context, c Config, start Start) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.RemoveAll(ready(c.Dir)); err != nil { // of a recovery that a crash has undone
+	if err := errors.Join(os.RemoveAll(ready(c.Dir)), os.RemoveAll(fresh(c.Dir))); err != nil { // of a recovery that a crash has undone
 		return nil, errors.Join(err, log.Close())
 	}
 	return newNode(c, log).open(ctx, start)

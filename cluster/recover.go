@@ -79,7 +79,8 @@ func openStopped(c Config) (*stopped, error) {
 // there is no log, and a new one waits beside. The next Recover puts it in place.
 func HalfRecovered(dir string) bool { return !HasLog(dir) && exists(ready(dir)) }
 
-// ready is where the new files wait, whole.
+// fresh is where the new files are made; ready, where they wait, whole.
+func fresh(dir string) string { return dir + ".new" }
 func ready(dir string) string { return dir + ".recovered" }
 
 func (s *stopped) read() error {
@@ -159,7 +160,7 @@ func Recover(c Config, r Recovery) error {
 	}
 	err = s.prepare(r)
 	if err = errors.Join(err, s.store.Close()); err != nil {
-		return errors.Join(err, os.RemoveAll(s.fresh()), os.RemoveAll(ready(c.Dir)), os.RemoveAll(next(c.State)))
+		return errors.Join(err, os.RemoveAll(fresh(s.config.Dir)), os.RemoveAll(ready(c.Dir)), os.RemoveAll(next(c.State)))
 	}
 	if err := os.Rename(c.Dir, filepath.Join(r.Keep, filepath.Base(c.Dir))); err != nil {
 		return err
@@ -170,15 +171,12 @@ func Recover(c Config, r Recovery) error {
 	return errors.Join(disk.SyncDir(r.Keep), disk.SyncDir(filepath.Dir(c.Dir)))
 }
 
-// fresh is where the new files are made.
-func (s *stopped) fresh() string { return s.config.Dir + ".new" }
-
 // prepare the new files.
 func (s *stopped) prepare(r Recovery) error {
-	if err := errors.Join(os.RemoveAll(s.fresh()), os.RemoveAll(ready(s.config.Dir)), os.RemoveAll(next(s.config.State))); err != nil {
+	if err := errors.Join(os.RemoveAll(fresh(s.config.Dir)), os.RemoveAll(ready(s.config.Dir)), os.RemoveAll(next(s.config.State))); err != nil {
 		return err
 	}
-	if err := disk.MkdirAll(s.fresh()); err != nil {
+	if err := disk.MkdirAll(fresh(s.config.Dir)); err != nil {
 		return err
 	}
 	if err := s.config.State.Commit(); err != nil {
@@ -198,7 +196,7 @@ func (s *stopped) prepare(r Recovery) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.Rename(s.fresh(), ready(s.config.Dir)), disk.SyncDir(filepath.Dir(s.config.Dir)))
+	return errors.Join(os.Rename(fresh(s.config.Dir), ready(s.config.Dir)), disk.SyncDir(filepath.Dir(s.config.Dir)))
 }
 
 // goOn with all entries and the commands behind them, in a copy of the state.
@@ -279,7 +277,7 @@ func apply(st *state.State, index, term uint64, commands func(*state.State) ([]*
 // begin with a snapshot of the state that says who votes, and an empty log. It
 // stands for the state as one that was sent does: no log needs to lead up to it.
 func (s *stopped) begin(st *state.State, index, term, seen uint64, voters []string) error {
-	dir := s.fresh()
+	dir := fresh(s.config.Dir)
 	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, &logger{s.config.Log})
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (f *Forwarder) measure(ctx context.Context) {
 		if err == nil && at[i] != nil {
 			due := heads
 			for _, h := range heads {
-				left, _ := f.closed(h, at[i])
+				left, _ := f.closed(h, at[i]) // the sinks report what is wrong
 				due = append(left, due...)
 			}
 			s.measure(ctx, at[i], due)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -126,16 +125,16 @@ func (r *recovering) run(_ context.Context, c *call, args []string) error {
 	return nil
 }
 
-// readPeers reads the file of peers; one more byte than it may have, so that a
-// large one is found to be.
+// readPeers reads one byte more than a file of peers may have, so that a larger one
+// is found to be.
 func readPeers(path string) ([]appliance.Survivor, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 1<<20))
-	if err = errors.Join(err, f.Close()); err != nil {
+	b, err := io.ReadAll(io.LimitReader(f, appliance.MaxPeers+1))
+	if err != nil {
 		return nil, err
 	}
 	return appliance.ParsePeers(b)
