@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"gatehouse/appliance"
 )
 
 // valueSize of what is written: the size of etcd's and Raft's own benchmarks.
@@ -124,7 +126,7 @@ func clusterWrites(ctx context.Context, r *report, f *flags) (err error) {
 // procsTried: as many as cores, and what 'gatehouse run' sets. Which is better
 // depends on the program and on the clients.
 func procsTried() []int {
-	all := []int{runtime.NumCPU(), nodeProcs()}
+	all := []int{runtime.NumCPU(), appliance.Processors()}
 	slices.Sort(all)
 	return slices.Compact(all)
 }

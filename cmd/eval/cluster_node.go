@@ -13,8 +13,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
+	"gatehouse/appliance"
 	"gatehouse/cluster"
 	ways "gatehouse/cluster/peer" // peer is another program here
 	"gatehouse/cluster/pki"
@@ -73,6 +75,7 @@ func clusterNode(ctx context.Context, r *report, _ *flags) error {
 func serveNode(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer runtime.KeepAlive(appliance.Ballast()) // as the program has it
 	var order nodeOrder
 	if err := json.NewDecoder(in).Decode(&order); err != nil || len(order.Members) == 0 {
 		return fmt.Errorf("%w: no order on standard input: %v", errUsage, err)

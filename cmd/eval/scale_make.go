@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"gatehouse"
+	"gatehouse/appliance"
 	"gatehouse/appliance/access"
 	"gatehouse/appliance/act"
 	"gatehouse/appliance/api"
@@ -82,7 +83,7 @@ func (s *scaleRun) fillUp(ctx context.Context, before int) error {
 	if before == s.sessions {
 		return nil
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(nodeProcs())) // as the program does
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(appliance.Processors())) // as the program does
 	begin := time.Now()
 	added, err := s.fill(ctx, s.sessions-before)
 	s.made.Sessions += added

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gatehouse/appliance"
 	"gatehouse/cluster"
 	"gatehouse/store/command"
 	"gatehouse/store/id"
@@ -21,10 +22,6 @@ import (
 
 // writeClients at a time.
 func writeClients() []int { return []int{1, 16, 64} }
-
-// nodeProcs is the GOMAXPROCS that 'gatehouse run' sets: a goroutine that waits
-// for the disk holds one.
-func nodeProcs() int { return max(8, 4*runtime.NumCPU()) }
 
 // plainProcs is set beside it, to see what that is worth.
 const plainProcs = 2
@@ -35,7 +32,7 @@ func writeName(kind writeKind, clients, procs int, what string) string {
 		name = "evidence_writes_"
 	}
 	name += fmt.Sprint(clients) + what
-	if procs != nodeProcs() {
+	if procs != appliance.Processors() {
 		name += fmt.Sprintf("_gomaxprocs_%d", procs)
 	}
 	return name
@@ -43,7 +40,7 @@ func writeName(kind writeKind, clients, procs int, what string) string {
 
 func writeFigures() []figure {
 	all := []figure{info("append_fdatasync", "per_s", 0)}
-	for _, procs := range []int{nodeProcs(), plainProcs} {
+	for _, procs := range []int{appliance.Processors(), plainProcs} {
 		for _, kind := range []writeKind{recordWrites, evidenceWrites} {
 			for _, n := range writeClients() {
 				all = append(all, info(writeName(kind, n, procs, "_clients"), "per_s", 0), info(writeName(kind, n, procs, "_over_fdatasync"), "ratio", 2))
@@ -76,7 +73,7 @@ func (s *serviceRun) writes(ctx context.Context) (err error) {
 	rates, ratios, syncs := map[cell][]float64{}, map[cell][]float64{}, map[int][]float64{}
 	for round := range rounds {
 		fmt.Fprintf(s.progress, "writes, round %d/%d\n", round+1, rounds)
-		for _, procs := range []int{nodeProcs(), plainProcs} {
+		for _, procs := range []int{appliance.Processors(), plainProcs} {
 			runtime.GOMAXPROCS(procs)
 			for _, n := range writeClients() {
 				plain, err := s.appended(ctx, w, window)
@@ -97,8 +94,8 @@ func (s *serviceRun) writes(ctx context.Context) (err error) {
 	}
 	t := table{title: "Commands agreed on and applied, by a cluster of one", head: []string{"command", "GOMAXPROCS", "clients", "per second", "over append+fdatasync"},
 		note: fmt.Sprintf("Commands of %d bytes with one event each: a record of an access, and evidence added to sessions (every twentieth makes the next\nsession). Medians of %d block(s) of %s each, in turn with one writer that appends the same bytes to a file on the same disk and\nsyncs each: %.0f per second with GOMAXPROCS %d, %.0f with %d.",
-			commandSize, rounds, window, median(syncs[nodeProcs()]), nodeProcs(), median(syncs[plainProcs]), plainProcs)}
-	for _, procs := range []int{nodeProcs(), plainProcs} {
+			commandSize, rounds, window, median(syncs[appliance.Processors()]), appliance.Processors(), median(syncs[plainProcs]), plainProcs)}
+	for _, procs := range []int{appliance.Processors(), plainProcs} {
 		for _, kind := range []writeKind{recordWrites, evidenceWrites} {
 			for _, n := range writeClients() {
 				c := cell{procs, n, kind}
@@ -109,7 +106,7 @@ func (s *serviceRun) writes(ctx context.Context) (err error) {
 			}
 		}
 	}
-	s.measure("append_fdatasync", median(syncs[nodeProcs()]))
+	s.measure("append_fdatasync", median(syncs[appliance.Processors()]))
 	s.table(t)
 	return nil
 }

@@ -145,16 +145,15 @@ func (r *running) run(ctx context.Context, c *call, args []string) error {
 	if err != nil {
 		return err
 	}
-	// A goroutine that waits for the disk holds a processor of Go's, and one
-	// that crops pictures holds it for long: with one for each core the log and
-	// the API wait for inference. At saturation on 2 cores p95 of an upload was
-	// 38 ms with 8, 86 ms with 2, of a commit 15 ms and 24 ms, for 4 % more CPU
-	// (make bench). The engine's workers are counted before.
+	// The engine's workers are counted before the processors are set.
 	if c.workers == 0 {
 		c.workers = runtime.NumCPU()
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(8, 4*runtime.NumCPU()))
+		runtime.GOMAXPROCS(appliance.Processors())
+	}
+	if os.Getenv("GOGC") == "" {
+		defer runtime.KeepAlive(appliance.Ballast())
 	}
 	if r.config.Engine, err = c.engineConfig(); err != nil {
 		return err

@@ -55,6 +55,12 @@ func (w *writer) key(k string) {
 // text writes a string. Control characters are refused, not escaped: they forge
 // lines in whatever shows the log. So only two characters need an escape.
 func (w *writer) text(s string) {
+	if plain(s) && len(w.b)+len(s)+2 <= w.max && w.err == nil {
+		w.b = append(w.b, '"')
+		w.b = append(w.b, s...)
+		w.b = append(w.b, '"')
+		return
+	}
 	if err := clean(s); err != nil {
 		w.fail(err)
 		return
@@ -150,6 +156,17 @@ func leading(r rune) rune {
 		return high
 	}
 	return r
+}
+
+// plain tells whether s is ASCII that needs neither a look nor an escape, as nearly
+// all of a leaf is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // clean refuses what has no place in a log line: text that is not UTF-8, control

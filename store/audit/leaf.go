@@ -140,8 +140,13 @@ func (l *Leaf) Encode() ([]byte, error) {
 	w.optional("subject_ref", l.SubjectRef)
 	w.key("term")
 	w.integer(int64(l.Term))
-	w.member("ts", l.TS.String())
-	w.member("ts_mono", l.TSMono.String())
+	ts := l.TS.String()
+	mono := ts // it nearly always is
+	if l.TSMono != l.TS {
+		mono = l.TSMono.String()
+	}
+	w.member("ts", ts)
+	w.member("ts_mono", mono)
 	w.key("v")
 	w.integer(int64(l.V))
 	w.raw("}")

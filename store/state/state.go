@@ -74,6 +74,7 @@ type State struct {
 	index    uint64
 	term     uint64
 	hash     [32]byte
+	scratch  []byte // of flush
 	failed   error
 
 	owed, inspecting *inspection // of the file, where OpenSoon has left it
@@ -369,7 +370,7 @@ func (s *State) one(e Entry) (*command.Answer, error) {
 			return nil, err
 		}
 	}
-	hash, err := a.flush(s.hash)
+	hash, err := a.flush(s.hash, &s.scratch)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,11 @@ func (t table) name() string { return tableNames[t] }
 
 // key joins parts; none of them holds a zero byte but the last.
 func key(parts ...string) []byte {
-	var b []byte
+	n := len(parts)
+	for _, p := range parts {
+		n += len(p)
+	}
+	b := make([]byte, 0, n)
 	for i, p := range parts {
 		if i > 0 {
 			b = append(b, 0)
@@ -153,8 +157,11 @@ func load[T any, P interface {
 type tx struct {
 	*rows
 	writes  []write
-	pending map[string]int // table and key → last write
+	pending map[string]int // table and key → last write; nil where there are few
 }
+
+// few writes are looked through sooner than found by a map: an event has six.
+const few = 16
 
 type write struct {
 	table table
@@ -165,8 +172,16 @@ type write struct {
 func pendingKey(t table, k []byte) string { return string(rune(t)) + string(k) }
 
 func (t *tx) get(tb table, k []byte) []byte {
-	if i, ok := t.pending[pendingKey(tb, k)]; ok {
-		return t.writes[i].value
+	if t.pending != nil {
+		if i, ok := t.pending[pendingKey(tb, k)]; ok {
+			return t.writes[i].value
+		}
+		return t.rows.get(tb, k)
+	}
+	for i := len(t.writes) - 1; i >= 0; i-- {
+		if w := &t.writes[i]; w.table == tb && bytes.Equal(w.key, k) {
+			return w.value
+		}
 	}
 	return t.rows.get(tb, k)
 }
@@ -185,11 +200,19 @@ func (t *tx) last(tb table, tenant string) []byte {
 }
 
 func (t *tx) set(tb table, k, v []byte) {
-	if t.pending == nil {
-		t.pending = map[string]int{}
+	if t.writes == nil {
+		t.writes = make([]write, 0, few/2)
 	}
-	t.pending[pendingKey(tb, k)] = len(t.writes)
 	t.writes = append(t.writes, write{tb, k, v})
+	switch n := len(t.writes); {
+	case t.pending != nil:
+		t.pending[pendingKey(tb, k)] = n - 1
+	case n > few:
+		t.pending = make(map[string]int, 2*few)
+		for i, w := range t.writes {
+			t.pending[pendingKey(w.table, w.key)] = i
+		}
+	}
 }
 
 func (t *tx) put(tb table, k, v []byte) {
@@ -211,8 +234,9 @@ func (t *tx) store(tb table, k []byte, m proto.Message) error {
 }
 
 // flush writes the changes and extends the write-set chain
-// h = SHA-256(h ‖ table ‖ key ‖ value or tombstone), each with its length.
-func (t *tx) flush(h [32]byte) ([32]byte, error) {
+// h = SHA-256(h ‖ table ‖ key ‖ value or tombstone), each with its length. The
+// scratch is kept from command to command.
+func (t *tx) flush(h [32]byte, scratch *[]byte) ([32]byte, error) {
 	for _, w := range t.writes {
 		var err error
 		if w.value == nil {
@@ -223,25 +247,24 @@ func (t *tx) flush(h [32]byte) ([32]byte, error) {
 		if err != nil {
 			return h, err
 		}
-		h = chain(h, w)
+		*scratch = w.link((*scratch)[:0], h)
+		h = sha256.Sum256(*scratch)
 	}
 	return h, nil
 }
 
-func chain(h [32]byte, w write) [32]byte {
+// link appends what is hashed for the chain.
+func (w *write) link(b []byte, h [32]byte) []byte {
 	name := w.table.name()
-	b := make([]byte, 0, 32+13+len(name)+len(w.key)+len(w.value))
 	b = append(b, h[:]...)
 	b = append(b, byte(len(name)))
 	b = append(b, name...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(w.key)))
 	b = append(b, w.key...)
 	if w.value == nil {
-		b = append(b, 0)
-	} else {
-		b = append(b, 1)
-		b = binary.BigEndian.AppendUint64(b, uint64(len(w.value)))
-		b = append(b, w.value...)
+		return append(b, 0)
 	}
-	return sha256.Sum256(b)
+	b = append(b, 1)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(w.value)))
+	return append(b, w.value...)
 }

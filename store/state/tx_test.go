@@ -58,7 +58,7 @@ func TestLastSeesPendingWrites(t *testing.T) {
 				}
 			}
 			if random.IntN(2) == 0 { // else it was refused
-				if _, err := x.flush([32]byte{}); err != nil {
+				if _, err := x.flush([32]byte{}, new([]byte)); err != nil {
 					return err
 				}
 			}
