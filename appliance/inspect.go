@@ -20,8 +20,22 @@ const (
 	inspectWait = 2 * time.Minute
 )
 
-// inspect reads what the start has left of the state. Error: the state's.
+// inspect reads what the start has left of the state, and one that another node has
+// sent, until ctx ends. Error: the state's.
 func (n *Node) inspect(ctx context.Context) error {
+	for {
+		if err := n.inspectOnce(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.notices.inspect:
+		}
+	}
+}
+
+func (n *Node) inspectOnce(ctx context.Context) error {
 	for late := time.Now().Add(inspectWait); time.Now().Before(late) && !n.settled(); {
 		select {
 		case <-ctx.Done():

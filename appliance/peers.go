@@ -118,14 +118,15 @@ func (p *plane) Do(node string, r *http.Request) (*http.Response, error) {
 	return p.n.port.Do(p.name, node, r)
 }
 
-// named calls do for the blobs that the state names now.
+// named calls do for the blobs that the state named a moment ago: of those that it
+// names since, the replica is told.
 func (n *Node) named(ctx context.Context, do func(string) error) error {
 	if err := n.raft.Read(ctx); err != nil {
 		return err
 	}
 	for after := ""; ; {
-		var names []string
-		if err := n.state.View(func(v *state.View) error { names = v.Blobs(after, 1000); return nil }); err != nil || len(names) == 0 {
+		names, err := n.state.BlobNames(after, 1000)
+		if err != nil || len(names) == 0 {
 			return err
 		}
 		for _, name := range names {
@@ -191,14 +192,14 @@ func (n *Node) elsewhere() string { return n.members.Elsewhere() }
 
 // notices are what was applied and what follows from it, beside Raft's work.
 type notices struct {
-	jobs, members, tidy, replaced chan struct{}
+	jobs, members, tidy, replaced, inspect chan struct{}
 
 	mu    sync.Mutex
 	blobs []string // that no row names any more
 }
 
 func newNotices() *notices {
-	return &notices{jobs: make(chan struct{}, 1), members: make(chan struct{}, 1), tidy: make(chan struct{}, 1), replaced: make(chan struct{}, 1)}
+	return &notices{jobs: make(chan struct{}, 1), members: make(chan struct{}, 1), tidy: make(chan struct{}, 1), replaced: make(chan struct{}, 1), inspect: make(chan struct{}, 1)}
 }
 
 func poke(c chan struct{}) {
@@ -248,6 +249,7 @@ func (n *Node) replaced() {
 	poke(n.notices.jobs)
 	poke(n.notices.tidy)
 	poke(n.notices.replaced)
+	poke(n.notices.inspect)
 	if n.custody != nil {
 		n.custody.Wake()
 		n.replica.Wake()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sys/unix"
 
 	"gatehouse/store/disk"
 	"gatehouse/store/disk/killpoint"
@@ -72,7 +73,7 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	return nil
 }
 
-// next is where the state that was sent waits, whole and examined; coming, where
+// next is where the state that was sent waits, examined; coming, where
 // it is being written.
 func next(s *state.State) string   { return s.Path() + ".next" }
 func coming(s *state.State) string { return s.Path() + ".coming" }
@@ -105,7 +106,7 @@ func openSnapshots(dir string, st *state.State, f *fsm, log *logger) (*snapshots
 	if err != nil {
 		return nil, err
 	}
-	has, of, err := state.Examine(next(st))
+	has, of, err := st.Examine(next(st))
 	if err == nil && sent && has == index && of == hash {
 		return s, st.Replace(next(st))
 	}
@@ -172,23 +173,38 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 }
 
 // yielding lets the log go first: what is being agreed on waits for the same disk
-// and the same processors. A log that always writes leaves it yieldMost a write
-// of a megabyte, 50 MB a second, so that a new node catches up with a busy one.
+// and the same processors. While a write of the log is under way nothing is sent, for
+// at most yieldMost; and where there was one within yieldAfter, nothing for as long
+// again as the last piece took, less a quarter. A node that is asked for nothing sends
+// as fast as it can.
 type yielding struct {
 	io.Writer
 	writes *underWay
 }
 
 const (
-	yieldMost = 20 * time.Millisecond
-	yieldLook = 200 * time.Microsecond
+	yieldMost  = 10 * time.Millisecond
+	yieldAfter = 200 * time.Millisecond
+	yieldLook  = 200 * time.Microsecond
 )
 
 func (y *yielding) Write(b []byte) (int, error) {
 	for most := time.Now().Add(yieldMost); y.writes.log.Load() != 0 && time.Now().Before(most); {
-		time.Sleep(yieldLook)
+		y.pause(yieldLook)
 	}
-	return y.Writer.Write(b)
+	begun := time.Now()
+	n, err := y.Writer.Write(b)
+	if took := time.Since(begun); y.writes.since() < yieldAfter {
+		y.pause(min(took-took/4, yieldMost))
+	}
+	return n, err
+}
+
+// pause as long as that: time.Sleep takes a millisecond at least where nothing else
+// is to be done.
+func (y *yielding) pause(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&t, nil) // shorter where a signal comes
 }
 
 // sending holds pages of the state until it is closed.
@@ -305,7 +321,7 @@ func (k *sink) keep() error {
 	}
 	st := k.store.state
 	index, hash := decodeSnapshot(k.head[len(sentMagic):])
-	has, of, err := state.Examine(coming(st))
+	has, of, err := st.Examine(coming(st))
 	if err != nil {
 		return err
 	}

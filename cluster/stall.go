@@ -13,6 +13,7 @@ import (
 type underWay struct {
 	origin            time.Time
 	log, vote, commit atomic.Int64 // nanoseconds after origin; 0: none
+	logged            atomic.Int64 // when the log was written last
 	replacing         atomic.Bool  // a state that was sent is being put in place
 }
 
@@ -23,7 +24,15 @@ func (u *underWay) now() int64 { return int64(time.Since(u.origin)) }
 
 func (u *underWay) begin(w *atomic.Int64) { w.Store(u.now()) }
 
-func (u *underWay) end(w *atomic.Int64) { w.Store(0) }
+func (u *underWay) end(w *atomic.Int64) {
+	w.Store(0)
+	if w == &u.log {
+		u.logged.Store(u.now())
+	}
+}
+
+// since the log was written last.
+func (u *underWay) since() time.Duration { return time.Duration(u.now() - u.logged.Load()) }
 
 // replace a state, for which a commit waits meanwhile: a large one takes its
 // time, so that the commit counts from its end on.

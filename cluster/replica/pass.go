@@ -16,10 +16,9 @@ import (
 func (r *Replica) pass(ctx context.Context) (looked time.Duration, err error) {
 	begun, lacking, failed := time.Now(), 0, 0
 	for more := true; more; {
-		listing := time.Now()
 		// Those that failed come first again, as the order is the same.
-		names, err := r.missing(ctx, failed)
-		looked += time.Since(listing)
+		names, took, err := r.missing(ctx, failed)
+		looked += took
 		if err != nil {
 			return looked, err
 		}
@@ -37,13 +36,28 @@ func (r *Replica) pass(ctx context.Context) (looked time.Duration, err error) {
 	return looked, nil
 }
 
+// After lookAtOnce names there is a pause, lookRest times as long as they took: there
+// may be millions, and whatever is asked of the node waits for the same disk and
+// cores.
+const (
+	lookAtOnce = 200
+	lookRest   = 3
+)
+
 // missing lists the names of blobs that are not here, all but the first skip,
-// and counts them all.
-func (r *Replica) missing(ctx context.Context, skip int) (names []string, err error) {
+// counts them all, and gives the time that it took, without the pauses.
+func (r *Replica) missing(ctx context.Context, skip int) (names []string, took time.Duration, err error) {
 	all, odd := 0, error(nil)
+	begun, seen := time.Now(), 0
 	err = r.config.Named(ctx, func(name string) error {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if seen++; seen%lookAtOnce == 0 {
+			some := time.Since(begun)
+			took += some
+			time.Sleep(lookRest * some)
+			begun = time.Now()
 		}
 		_, here, err := r.config.Blobs.Exists(name)
 		if err != nil && odd == nil {
@@ -58,14 +72,15 @@ func (r *Replica) missing(ctx context.Context, skip int) (names []string, err er
 		}
 		return nil
 	})
+	took += time.Since(begun)
 	if err != nil {
-		return nil, err
+		return nil, took, err
 	}
 	if odd != nil {
 		r.config.Log.Error("the disk does not say whether a blob is here", "error", odd)
 	}
 	r.count(func(s *Stats) { s.Missing = all })
-	return names, nil
+	return names, took, nil
 }
 
 // want pulls a blob that the state names anew, and others that wait.

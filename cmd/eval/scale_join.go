@@ -29,10 +29,12 @@ const (
 	// second, ten times what a node decides.
 	joinWriters = 4
 	joinPause   = 100 * time.Millisecond
-	// before the new node comes, for so long; and until the first one has settled.
-	joinBefore = time.Minute
-	joinSettle = 20 * time.Second
-	joinLook   = 100 * time.Millisecond
+	// before the new node comes, for so long; and until the first one has settled,
+	// which reads its state once after a start, some of it twice, 100 MiB a second.
+	joinBefore  = time.Minute
+	joinSettle  = 20 * time.Second
+	joinInspect = 80 << 20
+	joinLook    = 100 * time.Millisecond
 )
 
 // join another node, which has nothing, to the first one.
@@ -73,7 +75,7 @@ func (s *scaleRun) join(ctx context.Context) (err error) {
 		return err
 	}
 	defer w.stop()
-	if err := w.phase(ctx, "", joinSettle); err != nil {
+	if err := w.phase(ctx, "", joinSettle+time.Duration(bytes/joinInspect)*time.Second); err != nil {
 		return err
 	}
 	if err := w.phase(ctx, "before", joinBefore); err != nil {

@@ -101,11 +101,12 @@ func CopyFile(from, to string, perm os.FileMode) (err error) {
 			err = errors.Join(err, os.Remove(to))
 		}
 	}()
-	_, err = io.Copy(NewStream(out), in)
+	stream := NewStream(out)
+	_, err = io.Copy(stream, in)
 	if err == nil {
-		err = out.Sync()
+		err = stream.Sync()
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err = errors.Join(err, stream.Close()); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(to))

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -25,7 +26,7 @@ func (st *story) until(t *testing.T, n int) *world {
 // examined is a copy's file that says what the copy was of.
 func examined(t *testing.T, path string, c *state.Copy) string {
 	t.Helper()
-	index, hash, err := state.Examine(path)
+	index, hash, err := empty(t).s.Examine(path)
 	if err != nil || index != c.Index || hash != c.Hash {
 		t.Fatalf("%x at %d, %v; the copy was of %x at %d", hash, index, err, c.Hash, c.Index)
 	}
@@ -169,7 +170,7 @@ func TestExamineRefusesDamage(t *testing.T) {
 		t.Helper()
 		must(t, os.WriteFile(bad, b, 0o600))
 		defer os.Remove(bad)
-		index, hash, err := state.Examine(bad)
+		index, hash, err := w.s.Examine(bad)
 		if err != nil && !errors.Is(err, state.ErrUnusable) || err == nil && (index != c.Index || hash != c.Hash) {
 			t.Errorf("%x at %d, %v", hash, index, err)
 		}
@@ -209,11 +210,11 @@ func TestExamineRefusesDamage(t *testing.T) {
 	} {
 		path, _ := copied(t, w.s)
 		alter(t, path, func(tx *bolt.Tx) { must(t, do(tx)) })
-		if _, _, err := state.Examine(path); !errors.Is(err, state.ErrUnusable) {
+		if _, _, err := w.s.Examine(path); !errors.Is(err, state.ErrUnusable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, _, err := state.Examine(filepath.Join(t.TempDir(), "none.db")); !errors.Is(err, state.ErrUnusable) {
+	if _, _, err := w.s.Examine(filepath.Join(t.TempDir(), "none.db")); !errors.Is(err, state.ErrUnusable) {
 		t.Errorf("no file: %v", err)
 	}
 	if err := examine(good); err != nil {
@@ -226,7 +227,7 @@ func TestAFileOfThePreviousProgramIsSent(t *testing.T) {
 	w := clustered(t)
 	path := filepath.Join(filepath.Dir(w.path), "received.db")
 	must(t, os.WriteFile(path, previous(t), 0o600))
-	index, hash, err := state.Examine(path)
+	index, hash, err := w.s.Examine(path)
 	must(t, err)
 	must(t, w.s.Replace(path))
 	if gotIndex, gotHash := w.s.Applied(); gotIndex != index || gotHash != hash {
@@ -237,6 +238,55 @@ func TestAFileOfThePreviousProgramIsSent(t *testing.T) {
 		t.Errorf("it knows of\n%s", got)
 	}
 	w.clean()
+}
+
+// A large file that is sent is read once it is in its place: all of it, and what is
+// damaged ends the state.
+func TestALargeCopyIsInspectedOnceItIsThere(t *testing.T) {
+	w := clustered(t)
+	w.collected("ses_1")
+	path, c := copied(t, w.s)
+	good, err := os.ReadFile(path)
+	must(t, err)
+	page := os.Getpagesize()
+	found, until := 0, len(good)/page
+	for at := range until + 1 {
+		old := empty(t)
+		must(t, old.s.Close())
+		s, err := state.OpenSoonOver(old.path, 0)
+		must(t, err)
+		sent, b := old.path+".sent", bytes.Clone(good)
+		if at < until {
+			clear(b[at*page:][:page])
+		}
+		must(t, os.WriteFile(sent, b, 0o600))
+		index, hash, err := s.Examine(sent)
+		switch {
+		case err != nil: // a page that every start needs
+			if at == until || !errors.Is(err, state.ErrUnusable) {
+				t.Error(err)
+			}
+			found++
+		case index != c.Index || hash != c.Hash:
+			t.Errorf("%x at %d", hash, index)
+		default:
+			must(t, s.Replace(sent))
+			read := 0
+			switch err := s.Inspect(always(&read)); {
+			case at == until && (err != nil || read < inUse(t, path)):
+				t.Errorf("%v after %d bytes", err, read)
+			case errors.Is(err, state.ErrDamaged):
+				found++
+			case err != nil:
+				t.Error(err)
+			}
+		}
+		_ = s.Close() // it has failed, where there was damage
+	}
+	// One page of meta is enough, and some pages are free.
+	if found < until/2 {
+		t.Errorf("damage to %d of %d pages was found", found, until)
+	}
 }
 
 // Once the file may be gone, nothing works, and says so.

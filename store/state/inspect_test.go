@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -147,7 +148,8 @@ func TestDamageIsFoundWhileItServes(t *testing.T) {
 
 // everything that pages are read for.
 func everything(s *state.State) error {
-	return s.View(func(v *state.View) error {
+	_, named := s.BlobNames("", 1000)
+	return errors.Join(named, s.View(func(v *state.View) error {
 		all, err := v.Sessions("ten_a", "", 1000)
 		for _, one := range all {
 			_, e := v.Result("ten_a", one.Id)
@@ -157,11 +159,39 @@ func everything(s *state.State) error {
 			_, _ = v.Openings("ten_a", "sub_1", "ten_a", seq)
 		}
 		_, _ = v.Enrolments("ten_a", 0, 1000)
-		v.Blobs("", 1000)
 		_, _ = v.Jobs()
 		_, _ = v.Head("ten_a")
 		return nil
+	}))
+}
+
+// All names of blobs are listed, some at a time, as of the last commit.
+func TestBlobNames(t *testing.T) {
+	w := clustered(t)
+	w.collected("ses_1")
+	w.collected("ses_2")
+	must(t, w.s.Commit())
+	want, err := w.s.BlobNames("", 1000)
+	must(t, err)
+	w.view(func(v *state.View) {
+		for _, name := range want {
+			if !v.Named(name) {
+				t.Errorf("%s is no blob's name", name)
+			}
+		}
 	})
+	var got []string
+	for after := ""; ; after = got[len(got)-1] {
+		some, err := w.s.BlobNames(after, 1)
+		must(t, err)
+		if len(some) == 0 {
+			break
+		}
+		got = append(got, some...)
+	}
+	if len(want) < 4 || !slices.IsSorted(want) || !slices.Equal(got, want) {
+		t.Errorf("%q one by one, %q at once", got, want)
+	}
 }
 
 // bbolt believes its list of free pages: one that is damaged is refused at the

@@ -77,7 +77,8 @@ type State struct {
 	scratch  []byte // of flush
 	failed   error
 
-	owed, inspecting *inspection // of the file, where OpenSoon has left it
+	soon             int64       // a larger file is inspected beside the work
+	owed, inspecting *inspection // of the file, where it was left for later
 }
 
 // Open opens the file, and the folder audit beside it with the sealed segments
@@ -115,7 +116,7 @@ func open(path string, create bool, soon int64) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrUnusable, path, err)
 	}
-	s := &State{path: path, db: db, listed: maxListed, segments: segment.OpenStore(filepath.Join(filepath.Dir(path), "audit"))}
+	s := &State{path: path, db: db, soon: soon, listed: maxListed, segments: segment.OpenStore(filepath.Join(filepath.Dir(path), "audit"))}
 	err = s.load()
 	if err == nil && owed {
 		err = s.owe()

@@ -184,17 +184,6 @@ func (v *View) Jobs() ([]*command.Session, error) {
 // Named says whether a blob belongs to evidence.
 func (v *View) Named(blob string) bool { return v.get(blobs, key(blob)) != nil }
 
-// Blobs that rows name, up to limit after one, sorted.
-func (v *View) Blobs(after string, limit int) (names []string) {
-	v.scan(blobs, nil, key(after), func(k, _ []byte) bool {
-		if name := string(k); name != after {
-			names = append(names, name)
-		}
-		return len(names) < limit
-	})
-	return names
-}
-
 // rowHashes are the stored hashes of one log that are in the state.
 type rowHashes struct {
 	r   reader
