@@ -2,9 +2,12 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"gatehouse/store/state"
 )
 
 const (
@@ -50,7 +53,7 @@ func (n *Node) inspectOnce(ctx context.Context) error {
 		return pace.WaitN(ctx, bytes)
 	})
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, state.ErrClosed):
 		return nil
 	case err == nil && all > 0:
 		n.Log.Info("every page of the state was read and found whole", "bytes", all, "seconds", time.Since(start).Seconds())

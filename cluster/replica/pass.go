@@ -40,23 +40,48 @@ func (r *Replica) pass(ctx context.Context) (looked time.Duration, err error) {
 // may be millions, and whatever is asked of the node waits for the same disk and
 // cores.
 const (
-	lookAtOnce = 200
-	lookRest   = 3
+	lookAtOnce   = 200
+	lookRest     = 3
+	lookRestMost = time.Second
 )
+
+// pause for a while, and pull meanwhile what is wanted.
+func (r *Replica) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+			return nil
+		case name := <-r.wanted:
+			if err := r.want(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+}
 
 // missing lists the names of blobs that are not here, all but the first skip,
 // counts them all, and gives the time that it took, without the pauses.
 func (r *Replica) missing(ctx context.Context, skip int) (names []string, took time.Duration, err error) {
 	all, odd := 0, error(nil)
-	begun, seen := time.Now(), 0
+	var begun time.Time
+	seen := 0
 	err = r.config.Named(ctx, func(name string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if seen++; seen%lookAtOnce == 0 {
+		switch seen++; {
+		case seen == 1:
+			begun = time.Now()
+		case seen%lookAtOnce == 0:
 			some := time.Since(begun)
 			took += some
-			time.Sleep(lookRest * some)
+			if err := r.pause(ctx, min(lookRest*some, lookRestMost)); err != nil {
+				return err
+			}
 			begun = time.Now()
 		}
 		_, here, err := r.config.Blobs.Exists(name)
@@ -72,7 +97,9 @@ func (r *Replica) missing(ctx context.Context, skip int) (names []string, took t
 		}
 		return nil
 	})
-	took += time.Since(begun)
+	if seen > 0 {
+		took += time.Since(begun)
+	}
 	if err != nil {
 		return nil, took, err
 	}

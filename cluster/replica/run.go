@@ -83,8 +83,8 @@ func (r *Replica) heals(ctx context.Context) {
 		case err != nil:
 			r.config.Log.Warn("not all missing blobs could be looked for", "error", err)
 		}
-		// Looking at all names takes at most a fifth of the time when woken, a
-		// twentieth when not.
+		// Looking at all names takes at most half of the time when woken, a
+		// twentieth when not; of many a fifth.
 		soon := time.NewTimer(max(r.limits.gap, looked))
 		late := time.NewTimer(max(r.limits.gap, r.limits.pass-time.Since(begun), 19*looked))
 		if err := r.rest(ctx, soon.C, late.C); errors.Is(err, blob.ErrSync) {

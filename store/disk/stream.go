@@ -10,7 +10,7 @@ import (
 
 // Stream writes a large file from its beginning to its end, past the system's
 // cache: in it the file would drive out what the machine works with, and a sync of
-// another file would wait for it. Where a file system knows no such writes, each part
+// another file would wait for it. Where a file system refuses such writes, each part
 // goes to the disk before the next is written.
 type Stream struct {
 	file   *os.File

@@ -47,9 +47,9 @@ func (s *State) Copy() (*Copy, error) {
 // can be: it would drive out what the state is being asked for.
 func (c *Copy) WriteTo(w io.Writer) (n int64, err error) {
 	c.tx.WriteFlag = unix.O_DIRECT
-	if n, err = c.tx.WriteTo(passing{w}); n == 0 && errors.Is(err, unix.EINVAL) {
+	if n, err = c.tx.WriteTo(&passing{Writer: w}); errors.Is(err, unix.EINVAL) {
 		c.tx.WriteFlag = 0
-		n, err = c.tx.WriteTo(passing{w})
+		n, err = c.tx.WriteTo(&passing{w, n})
 	}
 	return n, err
 }
@@ -58,12 +58,22 @@ func (c *Copy) Close() error { return c.tx.Rollback() }
 
 // passing has bbolt read and write so much together: the system is called for it an
 // eighth as often as by io.Copy, and others on the same cores wait half a millisecond.
-type passing struct{ io.Writer }
+type passing struct {
+	io.Writer
+	written int64 // of the beginning, by another before
+}
 
 const passAtOnce = 256 << 10
 
+func (p *passing) Write(b []byte) (int, error) {
+	k := min(p.written, int64(len(b)))
+	p.written -= k
+	n, err := p.Writer.Write(b[k:])
+	return n + int(k), err
+}
+
 // ReadFrom is what bbolt calls for all pages but the first two.
-func (p passing) ReadFrom(r io.Reader) (n int64, err error) {
+func (p *passing) ReadFrom(r io.Reader) (n int64, err error) {
 	b := make([]byte, passAtOnce)
 	for err == nil {
 		var k int

@@ -3,6 +3,7 @@ package state_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -286,6 +287,51 @@ func TestALargeCopyIsInspectedOnceItIsThere(t *testing.T) {
 	// One page of meta is enough, and some pages are free.
 	if found < until/2 {
 		t.Errorf("damage to %d of %d pages was found", found, until)
+	}
+}
+
+// Who has got the beginning gets the rest, where what was begun is done in another
+// way.
+func TestTheRestOfACopy(t *testing.T) {
+	const all = "the pages of a file"
+	for begun := range len(all) {
+		var b bytes.Buffer
+		b.WriteString(all[:begun])
+		w := state.Passing(&b, int64(begun))
+		for i := 0; i < len(all); i += 5 {
+			part := all[i:min(i+5, len(all))]
+			if n, err := io.WriteString(w, part); n != len(part) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if b.String() != all {
+			t.Errorf("after %d bytes: %q", begun, b.String())
+		}
+	}
+}
+
+// A large file of a program that had fewer tables is read whole as well: to make them
+// must not lose the list of its free pages.
+func TestALargeCopyThatLacksTables(t *testing.T) {
+	w := founded(t)
+	path, _ := copied(t, w.s)
+	alter(t, path, func(tx *bolt.Tx) {
+		must(t, tx.DeleteBucket([]byte("members")))
+		must(t, tx.DeleteBucket([]byte("invitations")))
+	})
+	old := empty(t)
+	must(t, old.s.Close())
+	s, err := state.OpenSoonOver(old.path, 0)
+	must(t, err)
+	defer s.Close()
+	used := inUse(t, path)
+	_, _, err = s.Examine(path)
+	must(t, err)
+	must(t, s.Replace(path))
+	read := 0
+	must(t, s.Inspect(always(&read)))
+	if read < used {
+		t.Errorf("%d bytes were read", read)
 	}
 }
 

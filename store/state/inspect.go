@@ -68,16 +68,17 @@ var errLetGo = errors.New("the file is closed")
 
 // Inspect reads every page of a file that OpenSoon has not, while the state goes
 // on; at once nil where there is none. Before so many bytes are read, it asks
-// may, whose error ends it. Error: ErrDamaged, and then the state has failed; or
-// may's.
+// may, whose error ends it. Errors: ErrDamaged, and then the state has failed;
+// ErrClosed where the file was closed or replaced meanwhile; may's.
 func (s *State) Inspect(may func(bytes int) error) error {
 	s.mu.Lock()
 	i := s.owed
-	s.owed, s.inspecting = nil, i
-	s.mu.Unlock()
 	if i == nil {
+		s.mu.Unlock()
 		return nil
 	}
+	s.owed, s.inspecting = nil, i
+	s.mu.Unlock()
 	ask := func(bytes int) error {
 		select {
 		case <-i.stop:
@@ -94,12 +95,11 @@ func (s *State) Inspect(may func(bytes int) error) error {
 	closed := i.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inspecting == i {
-		s.inspecting = nil
+	if s.inspecting != i { // another file is in its place, or none
+		return ErrClosed
 	}
+	s.inspecting = nil
 	switch {
-	case errors.Is(asked, errLetGo):
-		return nil
 	case asked != nil:
 		return asked
 	case err != nil:

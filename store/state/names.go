@@ -14,8 +14,9 @@ import (
 func (s *State) BlobNames(after string, limit int) (names []string, err error) {
 	s.mu.Lock()
 	var tx *bolt.Tx
+	db := s.db
 	if err = s.failed; err == nil {
-		tx, err = s.db.Begin(false)
+		tx, err = db.Begin(false)
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -36,7 +37,7 @@ func (s *State) BlobNames(after string, limit int) (names []string, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(err, ErrDamaged) {
+	if errors.Is(err, ErrDamaged) && s.db == db { // else that file is gone
 		err = s.fail(fmt.Errorf("%w: %w: %s", ErrUnusable, err, s.path))
 	}
 	return nil, err

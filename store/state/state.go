@@ -92,8 +92,8 @@ func Open(path string, create bool) (*State, error) { return open(path, create, 
 const soonSize = 2 << 30
 
 // OpenSoon is Open for a node that others wait for: a large file is not read
-// whole first, where it lists its free pages. The caller has Inspect do that
-// beside its work.
+// whole first, where it lists its free pages, nor one that Replace puts in its
+// place. The caller has Inspect do that beside its work, now and after each Replace.
 func OpenSoon(path string, create bool) (*State, error) { return open(path, create, soonSize) }
 
 func open(path string, create bool, soon int64) (*State, error) {
@@ -167,6 +167,9 @@ func addTables(db *bolt.DB) error {
 	if err != nil || !missing {
 		return err
 	}
+	// The file may have been chosen for a later inspection, as it lists its free pages.
+	db.NoFreelistSync = false
+	defer func() { db.NoFreelistSync = true }()
 	return db.Update(func(tx *bolt.Tx) error {
 		for t := members; t < tableCount; t++ {
 			if _, err := tx.CreateBucketIfNotExists([]byte(t.name())); err != nil {
