@@ -192,19 +192,19 @@ const (
 
 func (y *yielding) Write(b []byte) (int, error) {
 	for most := time.Now().Add(yieldMost); y.writes.log.Load() != 0 && time.Now().Before(most); {
-		y.pause(yieldLook)
+		rest(yieldLook)
 	}
 	begun := time.Now()
 	n, err := y.Writer.Write(b)
 	if took := time.Since(begun); y.writes.since() < yieldAfter {
-		y.pause(min(took*3/4, yieldMost))
+		rest(min(took*3/4, yieldMost))
 	}
 	return n, err
 }
 
-// pause as long as that: time.Sleep takes a millisecond at least where nothing else
-// is to be done.
-func (y *yielding) pause(d time.Duration) {
+// rest as long as that: time.Sleep takes a millisecond at least where nothing else is
+// to be done.
+func rest(d time.Duration) {
 	t := unix.NsecToTimespec(int64(d))
 	_ = unix.Nanosleep(&t, nil) // shorter where a signal comes
 }

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -36,14 +37,14 @@ func NewStream(f *os.File) *Stream {
 	return s
 }
 
-// past the cache, or not.
-func (s *Stream) past(cache bool) error {
+// past has the file written past the cache, or not.
+func (s *Stream) past(on bool) error {
 	flags, err := unix.FcntlInt(s.file.Fd(), unix.F_GETFL, 0)
 	if err != nil {
 		return err
 	}
 	flags &^= unix.O_DIRECT
-	if cache {
+	if on {
 		flags |= unix.O_DIRECT
 	}
 	_, err = unix.FcntlInt(s.file.Fd(), unix.F_SETFL, flags)
@@ -84,7 +85,7 @@ func (s *Stream) out() error {
 	if err != nil || n == 0 {
 		return err
 	}
-	at, err := s.file.Seek(0, 1)
+	at, err := s.file.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return err
 	}
