@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -142,6 +143,36 @@ func TestOpenHurriesHealing(t *testing.T) {
 	}
 	if n := b.gets.Load(); n != 1 {
 		t.Errorf("%d transfers", n)
+	}
+}
+
+// While it looks through many names slowly, what it is woken for does not wait.
+func TestLookingMakesNobodyWait(t *testing.T) {
+	t.Parallel()
+	c := build(t, 2, nil)
+	a, b := c.nodes[0], c.nodes[1]
+	var names []string
+	for i := range 250 {
+		names = append(names, fmt.Sprintf("%064x", i))
+	}
+	c.name(names...)
+	wanted := keep(t, random(5000), b)
+	looked, here := 0, false
+	a.look = func(string) { // all in one pass
+		switch looked++; looked {
+		case 200: // a pause of a second comes
+			a.Wake(wanted)
+		case 201:
+			here = a.whole(wanted)
+		default:
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	if _, err := replica.Pass(a.Replica, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if looked != 250 || !here {
+		t.Errorf("after %d names it has what it was woken for: %v", looked, here)
 	}
 }
 

@@ -44,10 +44,11 @@ type node struct {
 	others []*node
 	gets   atomic.Int32 // transfers that this node was asked for
 	puts   atomic.Int32
-	sent   atomic.Int64  // bytes of bodies, by this node
-	free   atomic.Uint64 // bytes of its disk
-	slow   atomic.Int64  // ns that it takes to say so
-	end    chan struct{} // of the test: what hangs may go
+	sent   atomic.Int64      // bytes of bodies, by this node
+	free   atomic.Uint64     // bytes of its disk
+	slow   atomic.Int64      // ns that it takes to say so
+	look   func(name string) // before each that the state names, if set
+	end    chan struct{}     // of the test: what hangs may go
 
 	mu             sync.Mutex
 	repaired, lost []string
@@ -79,6 +80,9 @@ func buildWith(t testing.TB, n int, rate int64, change func(replica.Limits)) *cl
 			Blobs: m.blobs, Peers: m, Log: slog.New(slog.DiscardHandler), Rate: rate,
 			Named: func(ctx context.Context, do func(string) error) error {
 				for _, name := range c.names() {
+					if m.look != nil {
+						m.look(name)
+					}
 					if err := do(name); err != nil {
 						return err
 					}
