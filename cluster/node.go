@@ -28,7 +28,8 @@ import (
 
 const (
 	// Heartbeat 500 ms and election 750 ms: a failed election costs another
-	// round, so the two are near each other (measured, design of the cluster).
+	// round, so the two are near each other (measured, design of the cluster). How
+	// they are used: campaign.
 	heartbeat = 500 * time.Millisecond
 	election  = 750 * time.Millisecond
 	// Entries sent, and applied, together (Vault, Nomad: 64).
@@ -273,9 +274,18 @@ func (n *Node) stop(err error) {
 
 func (n *Node) finish() { n.end.Do(func() { close(n.ended) }) }
 
-// Run commits the state at its intervals, until ctx ends or a promise is
-// broken.
+// Run commits the state at its intervals, and stands for election when it is this
+// node's turn, until ctx ends or a promise is broken.
 func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var campaign sync.WaitGroup
+	defer campaign.Wait()
+	defer cancel()
+	campaign.Go(func() {
+		if err := n.campaign(ctx); err != nil {
+			n.config.Log.Error("a leader that is lost will be missed for longer", "error", err)
+		}
+	})
 	tick := time.NewTicker(commitEvery)
 	defer tick.Stop()
 	for {
