@@ -16,30 +16,31 @@ import (
 // maxTerm is the longest answer to a question for a term, in bytes.
 const maxTerm = 20
 
-// asked is which members are being asked for their term: one that hangs is not
-// asked again meanwhile.
+// asked is which members are being asked for their term, each by one question at a
+// time, so that of one that hangs no more wait than one.
 type asked struct {
 	mu  sync.Mutex
-	who map[string]bool
+	who map[string]chan struct{}
 }
 
-func (a *asked) begin(id string) bool {
+// begin waits until no other question is under way; not where over is closed before.
+func (a *asked) begin(id string, over <-chan struct{}) (end func(), ok bool) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.who[id] {
-		return false
-	}
 	if a.who == nil {
-		a.who = map[string]bool{}
+		a.who = map[string]chan struct{}{}
 	}
-	a.who[id] = true
-	return true
-}
-
-func (a *asked) end(id string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.who, id)
+	one := a.who[id]
+	if one == nil {
+		one = make(chan struct{}, 1)
+		a.who[id] = one
+	}
+	a.mu.Unlock()
+	select {
+	case one <- struct{}{}:
+		return func() { <-one }, true
+	case <-over:
+		return nil, false
+	}
 }
 
 // confirm that nobody has been elected after this leader: a majority of the
@@ -61,7 +62,8 @@ func (n *Node) confirm(ctx context.Context, term uint64) error {
 		return err
 	}
 	voters, agree, waits := 0, 0, 0
-	terms := make(chan uint64, len(servers))
+	terms, over := make(chan uint64, len(servers)), make(chan struct{})
+	defer close(over)
 	for _, s := range servers {
 		if !s.Voter {
 			continue
@@ -69,16 +71,20 @@ func (n *Node) confirm(ctx context.Context, term uint64) error {
 		voters++
 		if s.ID == n.config.ID {
 			agree++
-		} else if n.config.Port != nil && n.asked.begin(s.ID) {
+		} else if n.config.Port != nil {
 			waits++
 			go func() {
-				defer n.asked.end(s.ID)
+				end, ok := n.asked.begin(s.ID, over)
+				if !ok {
+					return
+				}
 				// It is let finish where the others were faster: to cancel it
 				// would close its connection.
 				t, err := n.termOf(s.ID)
 				if err != nil {
 					t = 0
 				}
+				end()
 				terms <- t
 			}()
 		}
