@@ -82,6 +82,22 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// A leader that gave the new node its vote and came no further leaves the rest to the
+// next.
+func TestReplaceGoesOn(t *testing.T) {
+	t.Parallel()
+	h := three(t)
+	lost := h.others(t)[0]
+	lost.stop()
+	eventually(t, soon, "the leader sees it", func() bool { return !h.lead(t).Up(lost.id) })
+	d := h.join(t, "d", lost.name)
+	eventually(t, soon, "it has a vote", func() bool { return h.lead(t).raft.Promote(t.Context(), d.id) == nil })
+	eventually(t, soon, "the lost one is gone", func() bool { return !slices.Contains(h.servers(t), lost.id) })
+	if v := h.lead(t).voters(t); len(v) != 3 || !slices.Contains(v, d.id) {
+		t.Errorf("%v vote", v)
+	}
+}
+
 // A leader that is removed hands over first, and learns that it is no member.
 func TestRemoveTheLeader(t *testing.T) {
 	t.Parallel()

@@ -310,10 +310,19 @@ func (s *Service) lead(ctx context.Context) error {
 func (s *Service) promote(ctx context.Context, servers []cluster.Server, rows []*command.Member) error {
 	voters, down := 0, 0
 	var ready []*command.Member
+	votes := func(node string) bool {
+		return slices.ContainsFunc(servers, func(v cluster.Server) bool { return v.Voter && v.ID == node })
+	}
+	replace := func(m *command.Member) error {
+		return s.own(ctx, command.Type_REMOVE_MEMBER, &command.RemoveMember{Node: m.Replaces}, audit.NodeMemberRemove, "node", m.Replaces)
+	}
 	for _, v := range servers {
 		i := slices.IndexFunc(rows, func(m *command.Member) bool { return m.Id == v.ID && m.RemovedNs == 0 })
 		switch {
 		case v.Voter:
+			if i >= 0 && votes(rows[i].Replaces) { // who gave it its vote came no further
+				return replace(rows[i])
+			}
 			voters++
 			if !s.Up(v.ID) {
 				down++
@@ -323,12 +332,11 @@ func (s *Service) promote(ctx context.Context, servers []cluster.Server, rows []
 		}
 	}
 	for _, m := range ready {
-		takes := m.Replaces != "" && slices.ContainsFunc(servers, func(v cluster.Server) bool { return v.Voter && v.ID == m.Replaces })
-		if takes {
+		if votes(m.Replaces) {
 			if err := s.vote(ctx, m); err != nil {
 				return err
 			}
-			return s.own(ctx, command.Type_REMOVE_MEMBER, &command.RemoveMember{Node: m.Replaces}, audit.NodeMemberRemove, "node", m.Replaces)
+			return replace(m)
 		}
 	}
 	if down > 0 || len(ready) == 0 || voters%2 == 1 && len(ready) < 2 {
