@@ -164,7 +164,7 @@ func damaged(err error, what string) error {
 
 // Evidence opens a picture for reading; that is in the audit log before it
 // returns.
-func (s *Service) Evidence(ctx context.Context, c access.Caller, session, slot string) (*command.Evidence, *blob.Reader, error) {
+func (s *Service) Evidence(ctx context.Context, c access.Caller, session, slot string) (*command.Evidence, *replica.Reader, error) {
 	if err := s.Cluster.Read(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -196,7 +196,7 @@ func (s *Service) Evidence(ctx context.Context, c access.Caller, session, slot s
 	return e, r, nil
 }
 
-func (s *Service) open(ctx context.Context, row *command.Session, e *command.Evidence) (*blob.Reader, error) {
+func (s *Service) open(ctx context.Context, row *command.Session, e *command.Evidence) (*replica.Reader, error) {
 	u, _, err := s.subject(row.Tenant, row.Subject)
 	if err != nil {
 		return nil, err

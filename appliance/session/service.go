@@ -19,6 +19,7 @@ import (
 	"gatehouse/appliance/jobs"
 	"gatehouse/appliance/problem"
 	"gatehouse/appliance/verify"
+	"gatehouse/cluster/replica"
 	"gatehouse/engine"
 	"gatehouse/store/blob"
 	"gatehouse/store/command"
@@ -36,7 +37,7 @@ type Cluster interface{ Read(context.Context) error }
 // Copies of blobs on the nodes of the cluster.
 type Copies interface {
 	Put(ctx context.Context, key blob.Key, h blob.Header, r io.Reader, limit int64) (blob.Ref, error)
-	Open(ctx context.Context, key blob.Key, h blob.Header, name string) (*blob.Reader, error)
+	Open(ctx context.Context, key blob.Key, h blob.Header, name string) (*replica.Reader, error)
 }
 
 // Config of the service.

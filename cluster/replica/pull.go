@@ -14,23 +14,29 @@ import (
 	"gatehouse/store/blob"
 )
 
-// Open is blob.Store.Open, and fetches what is absent or damaged here from
-// another node first. ErrUnreached: one that may have it cannot be asked now.
-// ErrNoCopy comes with blob.ErrNotFound or what else is wrong here. Damage
-// further inside is found by the reader: Heal the blob then, and open it again.
-func (r *Replica) Open(ctx context.Context, key blob.Key, h blob.Header, name string) (*blob.Reader, error) {
+// Open is blob.Store.Open, and fetches what is absent or damaged here from another
+// node: before it returns, or while the Reader is read. ErrUnreached: one that may have
+// it cannot be asked now, or there is no room for it here. ErrNoCopy comes with
+// blob.ErrNotFound or what else is wrong here.
+func (r *Replica) Open(ctx context.Context, key blob.Key, h blob.Header, name string) (*Reader, error) {
+	mend := func(err error) (*blob.Reader, error) {
+		healed := r.Heal(ctx, name)
+		switch {
+		case healed == nil:
+			return r.config.Blobs.Open(ctx, key, h, name)
+		case errors.Is(healed, ErrNoCopy):
+			return nil, fmt.Errorf("%w: %w", err, healed)
+		}
+		return nil, healed
+	}
 	b, err := r.config.Blobs.Open(ctx, key, h, name)
-	if err == nil || !curable(err) {
-		return b, err
+	if curable(err) {
+		b, err = mend(err)
 	}
-	healed := r.Heal(ctx, name)
-	switch {
-	case healed == nil:
-		return r.config.Blobs.Open(ctx, key, h, name)
-	case errors.Is(healed, ErrNoCopy):
-		return nil, fmt.Errorf("%w: %w", err, healed)
+	if err != nil {
+		return nil, err
 	}
-	return nil, healed
+	return &Reader{blob: b, mend: mend}, nil
 }
 
 // curable are the errors that other bytes may cure. A flipped bit can look like

@@ -322,32 +322,43 @@ func TestDamagedHere(t *testing.T) {
 	}
 }
 
-// Damage that a reader meets in the middle.
+// Damage that readers meet in the middle is healed while they read.
 func TestHeal(t *testing.T) {
 	t.Parallel()
-	c := build(t, 2, nil)
-	a, b := c.nodes[0], c.nodes[1]
+	c := build(t, 3, nil)
+	a, b, empty := c.nodes[0], c.nodes[1], c.nodes[2]
 	plain := random(200 << 10)
 	name := keep(t, plain, a, b)
 	a.damage(t, name, flip(70<<10))
-	got, err := a.read(name)
-	if !errors.Is(err, blob.ErrDamaged) || !bytes.Equal(got, plain[:64<<10]) {
-		t.Fatalf("%d bytes, %v", len(got), err)
-	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if err := a.Heal(context.Background(), name); err != nil {
-				t.Error(err)
+			if got, err := a.read(name); err != nil || !bytes.Equal(got, plain) {
+				t.Errorf("%d bytes, %v", len(got), err)
 			}
 		})
 	}
 	wg.Wait()
-	if got, err = a.read(name); err != nil || !bytes.Equal(got, plain) {
-		t.Errorf("%d bytes, %v", len(got), err)
+	if !a.whole(name) {
+		t.Error("it is not whole")
 	}
 	if kept, _ := os.ReadDir(filepath.Join(a.dir, "quarantine")); len(kept) != 1 || b.gets.Load() != 1 {
 		t.Errorf("%d in quarantine, %d transfers", len(kept), b.gets.Load())
+	}
+
+	// Where nobody has it whole, no wrong byte comes out.
+	a.damage(t, name, flip(70<<10))
+	b.damage(t, name, flip(150<<10))
+	if got, err := a.read(name); !errors.Is(err, blob.ErrDamaged) || !errors.Is(err, replica.ErrNoCopy) || !bytes.Equal(got, plain[:64<<10]) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	// Where one cannot be asked, it may have it.
+	name = keep(t, plain, empty)
+	empty.damage(t, name, flip(150<<10))
+	b.server.CloseClientConnections()
+	b.server.Close()
+	if got, err := empty.read(name); !errors.Is(err, replica.ErrUnreached) || !bytes.Equal(got, plain[:128<<10]) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 
