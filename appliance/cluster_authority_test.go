@@ -108,6 +108,7 @@ func (c *trio) rotation(t *testing.T) {
 					return
 				}
 				served.Add(1)
+				time.Sleep(20 * time.Millisecond) // of one credential 200 a second are taken
 			}
 		}()
 	}

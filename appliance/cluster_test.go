@@ -43,6 +43,7 @@ func TestCluster(t *testing.T) {
 		{"a draining node", (*trio).draining},
 		{"signing keys", (*trio).signingKeys},
 		{"erasure", (*trio).erasure},
+		{"pictures that one node lacks", (*trio).pictures},
 		{"rotation of the authority", (*trio).rotation},
 		{"a node that stops in order", (*trio).stops},
 		{"a node that is cut off", (*trio).cutOff},

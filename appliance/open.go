@@ -182,7 +182,7 @@ func (n *Node) openServices() error {
 		return free > bytes+n.Reserve
 	},
 		Calibration: &n.engine.Pack().Calibration.Match, Dimension: n.engine.Faces.Dimension(), Log: n.Log, Rand: n.Rand, Fatal: n.stop, Loaded: n.jobs.Resume})
-	n.sessions = session.New(session.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Blobs: n.blobs, Copies: n.replica, Engine: n.engine, Assign: n.assign,
+	n.sessions = session.New(session.Config{Proposer: n.acts, Cluster: n.raft, State: n.state, Keys: n.seal, Blobs: n.blobs, Copies: n.replica, Engine: n.engine, Assign: n.assign, Elsewhere: n.elsewhere,
 		Verify: verify.New(n.engine, rules, n.Now), Faces: n.faces, Jobs: n.jobs, Log: n.Log, Observe: n.metrics.Stage})
 	audited := filepath.Join(n.Data, "audit")
 	if err := disk.MkdirAll(audited); err != nil {

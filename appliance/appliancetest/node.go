@@ -142,6 +142,9 @@ func (n *Node) Broken(t testing.TB, meanwhile func()) error {
 // Configuration is how the node was opened, to open it another way.
 func (n *Node) Configuration() appliance.Config { return n.config }
 
+// Change how the node is opened the next time.
+func (n *Node) Change(by func(*appliance.Config)) { by(&n.config) }
+
 // LoseKeyFile removes the first slot's key file.
 func (n *Node) LoseKeyFile(t testing.TB) {
 	t.Helper()

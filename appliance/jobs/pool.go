@@ -25,6 +25,14 @@ var ErrFull = errors.New("the queue is full")
 // It is the next again; who causes it pauses the pool.
 var ErrLater = errors.New("not now")
 
+// ErrAside, from Run: this job could not be done now, for no fault of its own, and
+// others can. It waits for AsideTime, and then behind those that wait.
+var ErrAside = errors.New("not now, but others")
+
+// AsideTime is what a picture needs that another node is asked for again: about as
+// long as a node is away that starts again.
+const AsideTime = time.Second
+
 // Job is one attempt at a session.
 type Job struct {
 	Tenant, Session string
@@ -45,8 +53,8 @@ type Config struct {
 	// Limit of waiting interactive jobs, and as many of batch.
 	Limit int
 	Run   func(context.Context, Job) error
-	// Failed is called with what Run returned, but for ErrLater and a cancelled
-	// context.
+	// Failed is called with what Run returned, but for ErrLater, ErrAside and a
+	// cancelled context.
 	Failed func(Job, error)
 }
 
@@ -58,9 +66,10 @@ type Pool struct {
 	wake     *sync.Cond
 	waiting  [2][]Job // interactive, batch
 	reserved [2]int
-	held     map[attempt]bool // waiting or running
-	running  map[string]bool
-	alone    bool // a suspect runs
+	held     map[attempt]bool // waiting, aside or running
+	running  map[string]int   // attempts at a session: an earlier one may not have ended
+	jobs     int              // that run
+	alone    bool             // a suspect runs
 	paused   bool
 	stopped  bool
 	service  time.Duration // mean, of the last jobs
@@ -73,7 +82,7 @@ func New(c Config) (*Pool, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	p := &Pool{c: c, held: map[attempt]bool{}, running: map[string]bool{}, watchers: map[string]map[chan struct{}]bool{}, service: firstGuess}
+	p := &Pool{c: c, held: map[attempt]bool{}, running: map[string]int{}, watchers: map[string]map[chan struct{}]bool{}, service: firstGuess}
 	p.wake = sync.NewCond(&p.mu)
 	return p, nil
 }
@@ -160,7 +169,7 @@ func (p *Pool) Add(j Job) {
 func (p *Pool) RetryAfter(batch bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ahead := len(p.waiting[0]) + len(p.running)
+	ahead := len(p.waiting[0]) + p.jobs
 	if batch {
 		ahead += len(p.waiting[1])
 	}
@@ -177,14 +186,14 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Stats{len(p.waiting[0]), len(p.waiting[1]), len(p.running), p.c.Workers, p.service, p.done}
+	return Stats{len(p.waiting[0]), len(p.waiting[1]), p.jobs, p.c.Workers, p.service, p.done}
 }
 
 // Running says whether a worker has the session in hand.
 func (p *Pool) Running(session string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.running[session]
+	return p.running[session] > 0
 }
 
 // Watch gives a channel that is told (without blocking) whenever something
@@ -273,11 +282,13 @@ func (p *Pool) take() (Job, bool) {
 					continue
 				}
 				j := p.waiting[c][0]
-				if j.Suspect && len(p.running) > 0 {
+				if j.Suspect && p.jobs > 0 {
 					break // the workers drain first
 				}
 				p.waiting[c] = p.waiting[c][1:]
-				p.running[j.Session], p.alone = true, j.Suspect
+				p.running[j.Session]++
+				p.jobs++
+				p.alone = j.Suspect
 				p.tell(j.Session)
 				return j, true
 			}
@@ -294,21 +305,32 @@ func (p *Pool) work(ctx context.Context, j Job) {
 	start := time.Now()
 	err := p.c.Run(ctx, j)
 	took := time.Since(start)
-	_ = os.Remove(marker)
-	later := errors.Is(err, ErrLater)
-	if err != nil && !later && ctx.Err() == nil {
+	later, aside := errors.Is(err, ErrLater), errors.Is(err, ErrAside)
+	if err != nil && !later && !aside && ctx.Err() == nil {
 		p.c.Failed(j, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.running, j.Session)
+	p.jobs--
+	if p.running[j.Session]--; p.running[j.Session] == 0 {
+		delete(p.running, j.Session)
+		_ = os.Remove(marker)
+	}
 	if j.Suspect {
 		p.alone = false
 	}
-	if later {
-		c := class(j.Batch)
+	c := class(j.Batch)
+	switch {
+	case later:
 		p.waiting[c] = append([]Job{j}, p.waiting[c]...)
-	} else {
+	case aside:
+		time.AfterFunc(AsideTime, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.waiting[c] = append(p.waiting[c], j)
+			p.wake.Broadcast()
+		})
+	default:
 		delete(p.held, attempt{j.Session, j.Attempt})
 		// An average over about the last eight.
 		p.service += (took - p.service) / 8

@@ -219,6 +219,50 @@ func TestLater(t *testing.T) {
 	}
 }
 
+// A job that cannot be done now while others can waits beside them, once.
+func TestAside(t *testing.T) {
+	b := start(t, 1, 10)
+	b.Add(job(0))
+	b.Add(job(1))
+	b.next(t)
+	put := time.Now()
+	b.answer <- fmt.Errorf("%w: a picture", jobs.ErrAside)
+	if j := b.next(t); j.Session != "ses_1" {
+		t.Errorf("%s, the first was put aside", j.Session)
+	}
+	b.Add(job(0)) // it is held
+	b.answer <- nil
+	if j := b.next(t); j.Session != "ses_0" || time.Since(put) < jobs.AsideTime {
+		t.Errorf("%s after %v", j.Session, time.Since(put))
+	}
+	b.answer <- nil
+	b.idle(t, "twice")
+	if len(b.failed) != 0 || b.Stats().Done != 2 {
+		t.Errorf("%+v", b.Stats())
+	}
+}
+
+// Of two attempts at a session, the first to end leaves the other under way: its
+// death counts, and a suspect waits for it.
+func TestTwoAttempts(t *testing.T) {
+	b := start(t, 2, 10)
+	b.Add(job(0))
+	b.next(t)
+	b.Add(jobs.Job{Session: "ses_0", Attempt: 1})
+	b.next(t)
+	b.answer <- nil
+	b.Add(jobs.Job{Session: "ses_9", Suspect: true})
+	b.idle(t, "beside another")
+	if died, err := b.UnderWay(); err != nil || !died["ses_0"] || !b.Running("ses_0") || b.Stats().Running != 1 {
+		t.Errorf("%v, %v; %+v", died, err, b.Stats())
+	}
+	b.answer <- nil
+	if j := b.next(t); j.Session != "ses_9" {
+		t.Errorf("%s", j.Session)
+	}
+	b.answer <- nil
+}
+
 func TestFailed(t *testing.T) {
 	b := start(t, 1, 10)
 	b.Add(job(0))

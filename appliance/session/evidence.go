@@ -144,6 +144,10 @@ func (s *Service) stored(err error, slot string) error {
 		p := problem.New(problem.Unavailable, "no other node of the cluster keeps the picture").Because(err)
 		p.After = time.Second
 		return p
+	case errors.Is(err, replica.ErrUnreached): // also for want of room
+		p := problem.New(problem.Unavailable, "the picture in %s is not on this node and cannot be had from another one now", slot).Because(err)
+		p.After = time.Second
+		return p
 	case errors.Is(err, blob.ErrTooLarge):
 		return problem.New(problem.TooLarge, "the picture is too large").In(slot).Of(fmt.Sprintf("%d bytes", picture.DefaultLimits().Bytes))
 	case errors.Is(err, blob.ErrFull):

@@ -57,6 +57,8 @@ type Config struct {
 	Log    *slog.Logger
 	// Assign names the node whose worker takes the next job.
 	Assign func() string
+	// Elsewhere is Assign without this node, unless there is no other.
+	Elsewhere func() string
 	// Observe is told the time of each stage of a verification, in seconds.
 	Observe func(stage string, seconds float64)
 }

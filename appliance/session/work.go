@@ -19,6 +19,7 @@ import (
 	"gatehouse/appliance/problem"
 	"gatehouse/appliance/verify"
 	"gatehouse/cluster"
+	"gatehouse/cluster/replica"
 	"gatehouse/engine/face"
 	"gatehouse/engine/picture"
 	"gatehouse/store/audit"
@@ -228,6 +229,9 @@ func (s *Service) Work(ctx context.Context, j jobs.Job) error {
 	}
 	start := time.Now()
 	in, err := s.gather(ctx, row)
+	if errors.Is(err, replica.ErrUnreached) {
+		return s.unreached(ctx, row, err)
+	}
 	if err != nil {
 		return s.later(err)
 	}
@@ -304,6 +308,17 @@ func (s *Service) later(err error) error {
 		return nil
 	}
 	return err
+}
+
+// unreached evidence is not whole here, and cannot be had now: there is no room for it,
+// or a node that has it does not answer. Another node may have it; where all have
+// tried, it waits.
+func (s *Service) unreached(ctx context.Context, row *command.Session, cause error) error {
+	s.Log.Warn("the evidence of a verification cannot be had here now", "session", row.Id, "error", cause)
+	if to := s.Elsewhere(); to != s.Node && row.Attempt < suspected {
+		return s.later(ignoreStale(s.reassign(ctx, row, "evidence_unreached", to)))
+	}
+	return fmt.Errorf("%w: %w", jobs.ErrAside, cause)
 }
 
 // gather reads the evidence of a session back.
