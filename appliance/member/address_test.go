@@ -124,7 +124,7 @@ func TestCertificateIsForOneself(t *testing.T) {
 		t.Errorf("its own key: %d", got)
 	}
 	// From where anybody comes nothing is certified.
-	p := peer.Stranger(h.cluster, pki.Fingerprint(authorityOf(t, leader)))
+	p := peer.Stranger(h.cluster, nil, pki.Fingerprint(authorityOf(t, leader)))
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+leader.address+"/member/certificate", bytes.NewReader(own(others[0])))
 	must(t, err)
 	a, err := p.RoundTrip(r)

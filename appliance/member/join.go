@@ -11,6 +11,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/appliance/access"
@@ -30,6 +32,8 @@ const (
 	// maxWelcome holds a whole key-ring (store/keys: 64 MiB) in base64.
 	maxWelcome = 96 << 20
 	joinTime   = 30 * time.Second
+	// bodyTime is enough for an application of some kilobytes.
+	bodyTime = 5 * time.Second
 	// maxSkew of the clocks of two nodes: certificates are issued by them (R17).
 	maxSkew = time.Minute
 )
@@ -81,7 +85,7 @@ func (s *Service) HandleJoin(mux *http.ServeMux) { mux.HandleFunc("POST "+joinPa
 func (s *Service) serveJoin(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), joinTime)
 	defer cancel()
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJoin))
+	b, err := body(w, r)
 	if err != nil {
 		reply(w, nil, problem.New(problem.Malformed, "%v", err))
 		return
@@ -97,10 +101,26 @@ func (s *Service) serveJoin(w http.ResponseWriter, r *http.Request) {
 	}
 	welcome, err := s.admit(ctx, &a)
 	if err != nil {
-		s.Log.Warn("a node was not let in", "node", a.Node, "address", a.Address, "error", err)
+		s.Log.Warn("a node was not let in", "node", cut(a.Node), "address", cut(a.Address), "error", err)
 	}
 	reply(w, welcome, err)
 }
+
+// body of a request that anybody may send: those that send none keep no place for long.
+func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	c := http.NewResponseController(w)
+	if err := c.SetReadDeadline(time.Now().Add(bodyTime)); err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJoin))
+	if err != nil {
+		return nil, err
+	}
+	return b, c.SetReadDeadline(time.Time{}) // else it would end the answer too
+}
+
+// cut what anybody may have sent, for the log.
+func cut(s string) string { return s[:min(len(s), 64)] }
 
 // pass an application to the leader.
 func (s *Service) pass(ctx context.Context, w http.ResponseWriter, leader string, b []byte) {
@@ -130,13 +150,16 @@ func reply(w http.ResponseWriter, v any, err error) {
 // admit a node with an invitation: it gets a certificate and the keys, and is a
 // member from then on.
 func (s *Service) admit(ctx context.Context, a *Application) (*Welcome, error) {
-	s.joining.Lock()
-	defer s.joining.Unlock()
 	if err := s.Raft.Read(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.invited(a); err != nil {
+	if err := s.invited(a); err != nil { // first: who was not holds up nobody
 		return nil, err
+	}
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	if !s.Raft.Leading() { // the lock is for the leader's own steps
+		return nil, problem.New(problem.Unavailable, "the leader is changing")
 	}
 	now := s.Now()
 	host, port, bad := net.SplitHostPort(a.Address)
@@ -200,52 +223,58 @@ func (s *Service) invited(a *Application) error {
 // Errors: ErrRefused, ErrUnreached.
 func Apply(ctx context.Context, t *Token, a Application) (*Welcome, error) {
 	var tried []error
-	for _, address := range t.Addresses {
-		w, err := applyAt(ctx, t, a, address)
-		if err == nil || errors.Is(err, ErrRefused) {
-			return w, err
+	unknown := ""
+	for i, address := range t.Addresses {
+		w, sent, err := applyAt(ctx, t, a, i)
+		switch {
+		case err == nil:
+			return w, nil
+		case errors.Is(err, ErrRefused):
+			return nil, fmt.Errorf("%w%s", err, unknown)
+		case sent:
+			unknown = fmt.Sprintf("; it may have been let in before an answer was lost: where 'gatehouse cluster status' knows %s, remove it ('gatehouse cluster remove %s'), and invite anew", a.Node, a.Node)
 		}
 		tried = append(tried, fmt.Errorf("%s: %w", address, err))
 	}
-	return nil, fmt.Errorf("%w: %w", ErrUnreached, errors.Join(tried...))
+	return nil, fmt.Errorf("%w: %w%s", ErrUnreached, errors.Join(tried...), unknown)
 }
 
-func applyAt(ctx context.Context, t *Token, a Application, address string) (*Welcome, error) {
+// applyAt the i-th address; sent: it got the application, whatever came back.
+func applyAt(ctx context.Context, t *Token, a Application, i int) (w *Welcome, sent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
+	var wrote atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
 	a.Invitation, a.Secret = t.Invitation, t.Secret
 	b, err := json.Marshal(a)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+joinPath, bytes.NewReader(b))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+t.Addresses[i]+joinPath, bytes.NewReader(b))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	answer, err := peer.Stranger(t.Cluster, t.pinned()...).RoundTrip(r)
+	answer, err := peer.Stranger(t.Cluster, t.key(i), t.pinned()...).RoundTrip(r)
 	if err != nil {
-		return nil, err
+		return nil, wrote.Load(), err
 	}
 	defer answer.Body.Close()
 	b, err = io.ReadAll(io.LimitReader(answer.Body, maxWelcome))
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	if answer.StatusCode != http.StatusOK {
 		switch why := problem.Told(b); {
 		case why == nil:
-			return nil, fmt.Errorf("status %d: %.200s", answer.StatusCode, b)
+			return nil, true, fmt.Errorf("status %d: %.200s", answer.StatusCode, b)
 		case why.Kind == problem.Unavailable:
-			return nil, fmt.Errorf("it cannot answer now: %s", why.Detail)
+			return nil, true, fmt.Errorf("it cannot answer now: %s", why.Detail)
 		default:
-			return nil, fmt.Errorf("%w: %s", ErrRefused, why.Detail)
+			return nil, true, fmt.Errorf("%w: %s", ErrRefused, why.Detail)
 		}
 	}
-	w := &Welcome{}
-	if err := json.Unmarshal(b, w); err != nil {
-		return nil, err
-	}
-	return w, nil
+	w = &Welcome{}
+	return w, true, json.Unmarshal(b, w)
 }
 
 // serveCertificate renews a member's certificate, for the key that it has.

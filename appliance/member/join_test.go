@@ -3,6 +3,8 @@ package member_test
 import (
 	"crypto/rand"
 	"errors"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"gatehouse/appliance/member"
 	"gatehouse/appliance/problem"
 	"gatehouse/cluster/peer"
+	"gatehouse/cluster/pki"
 	"gatehouse/store/command"
 	"gatehouse/store/id"
 	"gatehouse/store/state"
@@ -82,7 +85,7 @@ func TestInvitation(t *testing.T) {
 	})
 	t.Run("of another cluster", func(t *testing.T) {
 		token, mine := other.nodes[0].invited(t, ""), a.invited(t, "")
-		token.Addresses = mine.Addresses // whoever answers there is not of that cluster
+		token.Addresses, token.Keys = mine.Addresses, mine.Keys // whoever answers there is not of that cluster
 		if _, err := apply(t, token); !errors.Is(err, member.ErrUnreached) || !errors.Is(err, peer.ErrRefused) {
 			t.Errorf("%v", err)
 		}
@@ -90,9 +93,16 @@ func TestInvitation(t *testing.T) {
 		_, err := apply(t, token)
 		refused(t, err, "invitation")
 	})
+	t.Run("another key is there", func(t *testing.T) {
+		token := a.invited(t, "")
+		rand.Read(token.Keys[0])
+		if _, err := apply(t, token); !errors.Is(err, member.ErrUnreached) || !errors.Is(err, peer.ErrRefused) {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("nobody is there", func(t *testing.T) {
 		token := a.invited(t, "")
-		token.Addresses = []string{freePort(t)}
+		token.Addresses, token.Keys = []string{freePort(t)}, nil
 		if _, err := apply(t, token); !errors.Is(err, member.ErrUnreached) {
 			t.Errorf("%v", err)
 		}
@@ -142,10 +152,33 @@ func TestJoinThroughAFollower(t *testing.T) {
 	h := three(t)
 	for _, n := range h.others(t) {
 		token := n.invited(t, "")
-		token.Addresses = []string{n.address}
+		token.Addresses, token.Keys = []string{n.address}, nil // as of an earlier release
 		w, err := member.Apply(t.Context(), token, h.applicant(t, "").Application)
 		if err != nil || len(w.Members) < 4 {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// Who comes to join and sends no application keeps no place.
+func TestApplicationThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	h := founded(t)
+	a := h.nodes[0]
+	body, write := io.Pipe()
+	defer write.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+a.address+"/member/join", body)
+	must(t, err)
+	r.ContentLength = 1000
+	begun := time.Now()
+	answer, err := peer.Stranger(h.cluster, nil, pki.Fingerprint(authorityOf(t, a))).RoundTrip(r)
+	if err == nil {
+		answer.Body.Close()
+	}
+	if took := time.Since(begun); took > 15*time.Second || err == nil && answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("%v after %v", answer, took)
+	}
+	if _, err := member.Apply(t.Context(), a.invited(t, ""), h.applicant(t, "").Application); err != nil {
+		t.Error(err)
 	}
 }

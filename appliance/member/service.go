@@ -165,9 +165,14 @@ func (s *Service) Invite(ctx context.Context, c access.Caller, replaces string) 
 		return nil, err
 	}
 	for _, m := range s.Directory.All() {
-		if !m.Removed && m.Node != replaces {
-			t.Addresses = append(t.Addresses, m.Address)
+		if m.Removed || m.Node == replaces {
+			continue
 		}
+		key, err := keyOf(&m)
+		if err != nil {
+			return nil, err
+		}
+		t.Addresses, t.Keys = append(t.Addresses, m.Address), append(t.Keys, key)
 	}
 	sum := sha256.Sum256(t.Secret)
 	e := act.Event(c, audit.NodeMemberInvite, "invitation", t.Invitation)

@@ -3,8 +3,10 @@ package member
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ const (
 	tokenPrefix = "ghj1." // gatehouse join, form 1
 	maxToken    = 4 << 10
 	secretSize  = 32
+	keySize     = 16
 	// InviteFor is how long an invitation is good (design of the cluster).
 	InviteFor = 10 * time.Minute
 )
@@ -30,6 +33,7 @@ type Token struct {
 	Authority  []byte    `json:"a"`           // SHA-256 of its public key
 	Next       []byte    `json:"n,omitempty"` // likewise, of the one that takes its place
 	Addresses  []string  `json:"p"`
+	Keys       [][]byte  `json:"k,omitempty"` // of the members there, each as keyOf gives it
 	Expires    time.Time `json:"e"`
 }
 
@@ -61,6 +65,25 @@ func (t *Token) pinned() [][32]byte {
 	return all
 }
 
+// keyOf a member, as a token has it: the first 16 bytes of the SHA-256 of its public
+// key, of which nobody makes another one that begins so. A node that was removed, and
+// whose disk was stolen, has a certificate too.
+func keyOf(m *Known) ([]byte, error) {
+	b, err := hex.DecodeString(m.Key)
+	if err != nil || len(b) < keySize {
+		return nil, fmt.Errorf("the key of node %s is not known", m.Node)
+	}
+	return b[:keySize], nil
+}
+
+// key of the member at an address; nil: an earlier release did not say it.
+func (t *Token) key(i int) []byte {
+	if len(t.Keys) == 0 {
+		return nil
+	}
+	return t.Keys[i]
+}
+
 func (t *Token) String() string {
 	b, err := json.Marshal(t)
 	if err != nil { // of strings, bytes and a time
@@ -85,7 +108,8 @@ func ParseToken(text string) (*Token, error) {
 		return nil, fmt.Errorf("%w: a part of it is missing or changed", ErrToken)
 	}
 	if id.Check(id.Cluster, t.Cluster) != nil || id.Check(id.Invitation, t.Invitation) != nil ||
-		len(t.Secret) != secretSize || len(t.Authority) != sha256.Size || len(t.Next) != 0 && len(t.Next) != sha256.Size || len(t.Addresses) == 0 {
+		len(t.Secret) != secretSize || len(t.Authority) != sha256.Size || len(t.Next) != 0 && len(t.Next) != sha256.Size || len(t.Addresses) == 0 ||
+		len(t.Keys) != 0 && len(t.Keys) != len(t.Addresses) || slices.ContainsFunc(t.Keys, func(k []byte) bool { return len(k) != keySize }) {
 		return nil, fmt.Errorf("%w: a part of it is missing or changed", ErrToken)
 	}
 	return t, nil

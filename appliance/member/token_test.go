@@ -24,7 +24,7 @@ func token() *member.Token {
 
 func TestParseToken(t *testing.T) {
 	want, two := token(), token()
-	two.Next = token().Authority
+	two.Next, two.Keys = token().Authority, [][]byte{make([]byte, 16), token().Authority[:16]}
 	for text, want := range map[string]*member.Token{want.String(): want, "  " + want.String() + "\n": want, two.String(): two} {
 		if got, err := member.ParseToken(text); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, %v, want %+v", got, err, want)
@@ -41,6 +41,8 @@ func TestParseToken(t *testing.T) {
 		"a short secret":  func(t *member.Token) { t.Secret = t.Secret[:31] },
 		"no authority":    func(t *member.Token) { t.Authority = nil },
 		"a cut next one":  func(t *member.Token) { t.Next = t.Authority[:31] },
+		"a key too few":   func(t *member.Token) { t.Keys = [][]byte{t.Secret[:16]} },
+		"a cut key":       func(t *member.Token) { t.Keys = [][]byte{t.Secret[:16], t.Secret[:15]} },
 		"nobody to reach": func(t *member.Token) { t.Addresses = nil },
 	} {
 		changed := *want

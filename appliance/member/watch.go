@@ -173,6 +173,9 @@ func (s *Service) Up(node string) bool { return node == s.Node || s.watch.up(nod
 // Run looks at the others until ctx ends, and, where this node leads, makes
 // Raft's members those of the state.
 func (s *Service) Run(ctx context.Context) {
+	var own sync.WaitGroup
+	defer own.Wait()
+	own.Go(func() { s.keep(ctx) })
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -185,6 +188,20 @@ func (s *Service) Run(ctx context.Context) {
 			}
 		}
 		s.Directory.keep()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// keep what the others know of this node as it is, until ctx ends: beside Run's looks,
+// as a leader that hangs is asked for it too.
+func (s *Service) keep(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
 		s.keepCertificate(ctx)
 		s.callHome(ctx)
 		select {
@@ -359,7 +376,8 @@ func (s *Service) vote(ctx context.Context, m *command.Member) error {
 }
 
 // Assign names the node that has least to do for its workers, of those that
-// answer and take jobs: this one, where none has less.
+// answer and take jobs: this one, where none has less. A node with a full disk takes
+// none, as it may have no room for their pictures.
 func (s *Service) Assign() string { return s.least(true) }
 
 // Elsewhere is Assign without this node, unless there is no other.
@@ -369,13 +387,13 @@ func (s *Service) least(own bool) string {
 	best, load := s.Node, float64(1<<30)
 	if own && !s.draining(s.Node) {
 		r := s.Local()
-		if !s.Keys.Sealed() && r.Workers > 0 {
+		if !s.Keys.Sealed() && r.Workers > 0 && !r.Full {
 			load = float64(r.Waiting+r.Running) / float64(r.Workers)
 		}
 	}
 	for _, node := range s.Directory.Others(s.Node) {
 		o := s.watch.of(node)
-		if o.missed > 0 || o.report.Sealed || o.report.Workers == 0 || o.report.Stalled || s.draining(node) {
+		if o.missed > 0 || o.report.Sealed || o.report.Workers == 0 || o.report.Stalled || o.report.Full || s.draining(node) {
 			continue
 		}
 		if l := float64(o.report.Waiting+o.report.Running) / float64(o.report.Workers); l < load {

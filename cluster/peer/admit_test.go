@@ -277,10 +277,11 @@ func TestStranger(t *testing.T) {
 	h := newHouse(t)
 	to := h.member(t, "nod_a")
 	pin := pki.Fingerprint(h.authority.Certificate)
+	var key []byte
 	ask := func(cluster string, authority [32]byte, address string, more ...[32]byte) (string, error) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/join", strings.NewReader("token"))
 		must(t, err)
-		response, err := peer.Stranger(cluster, append(more, authority)...).RoundTrip(r)
+		response, err := peer.Stranger(cluster, key, append(more, authority)...).RoundTrip(r)
 		if err != nil {
 			return "", err
 		}
@@ -300,6 +301,16 @@ func TestStranger(t *testing.T) {
 	if _, err := ask("clu_b", pin, to.address); !errors.Is(err, pki.ErrStranger) {
 		t.Errorf("another cluster: %v", err)
 	}
+	other := h.member(t, "nod_b") // which may have been removed
+	of := pki.Fingerprint(to.identity().Certificate.Leaf)
+	key = of[:16]
+	if _, err := ask("clu_a", pin, to.address); err != nil {
+		t.Errorf("with its key: %v", err)
+	}
+	if _, err := ask("clu_a", pin, other.address); !errors.Is(err, peer.ErrRefused) {
+		t.Errorf("another member's key: %v", err)
+	}
+	key = nil
 	// One who has the authority's certificate, which is no secret, but not its
 	// signature.
 	impostor := newHouse(t)

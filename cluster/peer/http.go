@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -95,10 +96,11 @@ func (p *Port) Serve(plane Plane, h http.Handler) *http.Server {
 	return s
 }
 
-// Stranger sends a request to a node whose certificate's authority has one of
-// these fingerprints, on the plane for those that are no members yet. Once it is
-// connected, the request's context bounds it.
-func Stranger(cluster string, authorities ...[32]byte) *http.Transport {
+// Stranger sends a request to the node whose key's fingerprint begins with key (nil:
+// any), and whose certificate's authority has one of these fingerprints, on the plane
+// for those that are no members yet. Once it is connected, the request's context
+// bounds it.
+func Stranger(cluster string, key []byte, authorities ...[32]byte) *http.Transport {
 	return &http.Transport{DisableKeepAlives: true, DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*dialTime)
 		defer cancel()
@@ -108,6 +110,9 @@ func Stranger(cluster string, authorities ...[32]byte) *http.Transport {
 		}
 		c := tls.Client(raw, &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{string(Join)}, InsecureSkipVerify: true,
 			VerifyConnection: func(s tls.ConnectionState) error {
+				if of := pki.Fingerprint(s.PeerCertificates[0]); !bytes.HasPrefix(of[:], key) {
+					return fmt.Errorf("%w: it shows another key than the member of that address has", ErrRefused)
+				}
 				for _, a := range s.PeerCertificates {
 					if slices.Contains(authorities, pki.Fingerprint(a)) {
 						// The clocks are compared after this: the time of the certificate
