@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -162,23 +161,15 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	header := append([]byte(sentMagic), encodeSnapshot(c.Index, c.Hash)...)
 	header = binary.BigEndian.AppendUint64(header, uint64(c.Size))
 	meta.Size = int64(len(header)) + c.Size
-	read, write := io.Pipe()
-	out := &sending{Reader: io.MultiReader(bytes.NewReader(header), read), pipe: read, done: make(chan struct{})}
-	go func() {
-		defer close(out.done)
-		_, err := c.WriteTo(&yielding{write, s.fsm.writes})
-		write.CloseWithError(errors.Join(err, c.Close()))
-	}()
-	return meta, out, nil
+	return meta, &sending{header, c, s.fsm.writes}, nil
 }
 
-// yielding lets the log go first: what is being agreed on waits for the same disk
-// and the same processors. While a write of the log is under way nothing is sent, for
-// at most yieldMost; and where there was one within yieldAfter, nothing for three
-// quarters as long again as the last piece took: at the worst 40 MB a second are sent, so
-// that a new node catches up with a busy one. With half as long the p99 of others was
-// 1.22 times that before, with three quarters 1.03 (make bench-scale). A node that is
-// asked for nothing sends as fast as it can.
+// yielding lets the log and the state go first: what is being agreed on waits for the
+// same disk and the same processors. While one of them is being written nothing is
+// sent, for at most yieldMost; and where the log was within yieldAfter, nothing for
+// three quarters as long again as the last piece took: at the worst 40 MB a second are
+// sent, so that a new node catches up with a busy one. A node that is asked for nothing
+// sends as fast as it can. What it costs others: make bench-scale.
 type yielding struct {
 	io.Writer
 	writes *underWay
@@ -191,7 +182,7 @@ const (
 )
 
 func (y *yielding) Write(b []byte) (int, error) {
-	for most := time.Now().Add(yieldMost); y.writes.log.Load() != 0 && time.Now().Before(most); {
+	for most := time.Now().Add(yieldMost); y.writes.log.Load()|y.writes.commit.Load() != 0 && time.Now().Before(most); {
 		rest(yieldLook)
 	}
 	begun := time.Now()
@@ -209,18 +200,26 @@ func rest(d time.Duration) {
 	_ = unix.Nanosleep(&t, nil) // shorter where a signal comes
 }
 
-// sending holds pages of the state until it is closed.
+// sending is what another node gets: it holds pages of the state until it is closed.
 type sending struct {
-	io.Reader
-	pipe *io.PipeReader
-	done chan struct{}
+	header []byte
+	copy   *state.Copy
+	writes *underWay
 }
 
-func (s *sending) Close() error {
-	err := s.pipe.Close()
-	<-s.done
-	return err
+// WriteTo is what Raft calls, by io.Copy, and not Read: between two goroutines each
+// piece would be copied once more.
+func (s *sending) WriteTo(w io.Writer) (int64, error) {
+	if n, err := w.Write(s.header); err != nil {
+		return int64(n), err
+	}
+	n, err := s.copy.WriteTo(&yielding{w, s.writes})
+	return n + int64(len(s.header)), err
 }
+
+func (s *sending) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func (s *sending) Close() error { return s.copy.Close() }
 
 // Create begins a snapshot: one of this node, or one that is sent to it.
 func (s *snapshots) Create(v raft.SnapshotVersion, index, term uint64, c raft.Configuration, of uint64, t raft.Transport) (raft.SnapshotSink, error) {

@@ -17,7 +17,7 @@ import (
 
 func (s *scaleRun) joinFigures() []figure {
 	return []figure{
-		s.within("catchup_share_of_disk", "ratio", 2, ">=", 0.5), s.within("catchup_p99_ratio", "ratio", 2, "<=", 1.2),
+		s.within("catchup_share_of_disk", "ratio", 2, ">=", 0.5), s.within("catchup_p99_ratio", "ratio", 2, "<=", 1.2), info(s.sized("catchup_p99_copy_ratio"), "ratio", 2),
 		info(s.sized("catchup_s"), "s", 1), info(s.sized("catchup_mb_per_s"), "MB/s", 0), info(s.sized("catchup_segments_s"), "s", 1),
 		info(s.sized("disk_write_mb_per_s"), "MB/s", 0), info(s.sized("disk_read_mb_per_s"), "MB/s", 0),
 		info(s.sized("catchup_p99_before_ms"), "ms", 1), info(s.sized("catchup_p99_during_ms"), "ms", 1),
@@ -83,6 +83,11 @@ func (s *scaleRun) join(ctx context.Context) (err error) {
 	}
 	j, err := s.catchUp(ctx, first, w, data, ports[1])
 	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.progress, "the state is copied by nobody's program, as fast as the second node got it")
+	w.now("copy")
+	if err := s.copyFile(ctx, filepath.Join(s.data(), "state.db"), float64(j.state)/j.applied.Seconds(), joinBefore); err != nil {
 		return err
 	}
 	if err := w.stop(); err != nil {
@@ -217,8 +222,8 @@ func appliedBy(c *api.Cluster) (leader, other int64) {
 }
 
 func (s *scaleRun) tellJoin(j joined, w *steady, bytes int64, write, read float64) error {
-	before, during := w.times("before"), w.times("during")
-	if len(before) == 0 || len(during) == 0 {
+	before, during, beside := w.times("before"), w.times("during"), w.times("copy")
+	if len(before) == 0 || len(during) == 0 || len(beside) == 0 {
 		return errors.New("nothing was written meanwhile")
 	}
 	rate := func(n int64, s float64) float64 { return float64(n) / 1e6 / s }
@@ -241,13 +246,14 @@ the pictures, which here are none.`}
 	for _, v := range []struct {
 		when string
 		all  []float64
-	}{{"before", before}, {"while the new node catches up", during}} {
+	}{{"before", before}, {"while the new node catches up", during}, {"beside a plain copy of as many bytes a second", beside}} {
 		u.add(v.when, fmt.Sprint(len(v.all)), fmt.Sprintf("%.1f", percentile(v.all, 50)), fmt.Sprintf("%.1f", percentile(v.all, 99)), fmt.Sprintf("%.1f", percentile(v.all, 100)))
 	}
 	s.table(u)
 	share := (write + read) / j.applied.Seconds() * float64(j.state) / float64(bytes)
 	s.measure(s.sized("catchup_share_of_disk"), share)
 	s.measure(s.sized("catchup_p99_ratio"), percentile(during, 99)/percentile(before, 99))
+	s.measure(s.sized("catchup_p99_copy_ratio"), percentile(beside, 99)/percentile(before, 99))
 	s.measure(s.sized("catchup_s"), j.applied.Seconds())
 	s.measure(s.sized("catchup_mb_per_s"), rate(j.state, j.applied.Seconds()))
 	s.measure(s.sized("catchup_segments_s"), j.whole.Seconds())
@@ -283,9 +289,9 @@ func (s *scaleRun) writeSteadily(ctx context.Context, n *scaleNode) (*steady, er
 	r := api.SessionRequest{Kind: "identity", Consent: api.Consent{TextVersion: "2026-03", GivenAt: time.Now().UTC(), Channel: "branch"}}
 	for i, c := range clients {
 		w.over.Go(func() {
+			time.Sleep(joinPause / joinWriters * time.Duration(i))
 			beat := time.NewTicker(joinPause)
 			defer beat.Stop()
-			time.Sleep(joinPause / joinWriters * time.Duration(i))
 			for ctx.Err() == nil {
 				begin := time.Now()
 				_, err := c.CreateSession(ctx, "", r)
