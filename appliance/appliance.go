@@ -103,6 +103,7 @@ type Node struct {
 	handler   *handler
 	joined    bool
 	open      atomic.Bool // the services are
+	known     atomic.Bool // what speaks with the others is: Raft tells of entries before
 	loaded    chan error  // of the models
 
 	fatal     chan error

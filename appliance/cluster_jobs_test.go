@@ -117,6 +117,24 @@ func (c *trio) stops(t *testing.T) {
 	c.back(t, at)
 }
 
+// sealed: the jobs of a node that answers, and can do none, are decided by the others.
+func (c *trio) sealed(t *testing.T) {
+	at := c.other(c.Leader(t))
+	through := c.other(at)
+	home := through.Tenant(t)
+	op := home.Key(t, access.Operator)
+	all := c.waitingAt(t, op, home, through, at)
+	at.At(through.Home.Admin).Do(t, "POST", "/v1/seal/close", nil).Want(t, 200)
+	c.settled(t, op, home, 60*time.Second, all)
+	for _, id := range all {
+		if r := row(t, through, home.ID, id); r.Node == at.ID(t) || r.Deaths != 0 {
+			t.Errorf("decided by %s after %d deaths", r.Node, r.Deaths)
+		}
+	}
+	c.Stop(t, at)
+	c.back(t, at)
+}
+
 // cutOff: the jobs of a leader that is cut off, one of them in hand, are decided
 // by the others, once.
 func (c *trio) cutOff(t *testing.T) {

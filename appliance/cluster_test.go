@@ -44,6 +44,7 @@ func TestCluster(t *testing.T) {
 		{"signing keys", (*trio).signingKeys},
 		{"erasure", (*trio).erasure},
 		{"pictures that one node lacks", (*trio).pictures},
+		{"a node that is sealed", (*trio).sealed},
 		{"rotation of the authority", (*trio).rotation},
 		{"a node that stops in order", (*trio).stops},
 		{"a node that is cut off", (*trio).cutOff},

@@ -168,8 +168,14 @@ func (n *Node) openServices() error {
 		queue = 32 * workers
 	}
 	n.jobs, err = jobs.New(jobs.Config{Dir: filepath.Join(n.Data, "jobs"), Workers: workers, Limit: queue,
-		Run:    func(ctx context.Context, j jobs.Job) error { return n.sessions.Work(ctx, j) },
-		Failed: func(j jobs.Job, err error) { n.sessions.Failed(j, err) }})
+		Run: func(ctx context.Context, j jobs.Job) error { return n.sessions.Work(ctx, j) },
+		Failed: func(j jobs.Job, err error) {
+			if errors.Is(err, blob.ErrSync) || errors.Is(err, disk.ErrSync) { // the job is as it was
+				n.stop(err)
+				return
+			}
+			n.sessions.Failed(j, err)
+		}})
 	if err != nil {
 		return err
 	}

@@ -70,9 +70,10 @@ func (n *Node) openPeers() (err error) {
 // openMembers makes what speaks with the others, once there is a state.
 func (n *Node) openMembers() {
 	n.replica = replica.New(replica.Config{Blobs: n.blobs, Peers: &plane{n, peer.Blob}, Log: n.Log, Named: n.named, Stop: n.stop, Repaired: n.healed, Lost: n.missing})
-	n.custody = custody.New(custody.Config{Proposer: n.acts, Keys: n.seal, State: n.state, Raft: leads{n.raft}, Members: &plane{n, peer.RPC}, Log: n.Log})
+	n.custody = custody.New(custody.Config{Proposer: n.acts, Keys: n.seal, State: n.state, Raft: leads{n.raft}, Members: &plane{n, peer.RPC}, Stop: n.stop, Log: n.Log})
 	n.members = member.New(member.Config{Proposer: n.acts, Cluster: n.cluster, Release: n.Version, Address: n.Peer, Name: n.Name, Raft: n.raft, State: n.state,
 		Keys: n.seal, Port: n.port, Identity: n.identity, Directory: n.directory, Local: n.local, Lost: n.lost, Log: n.Log})
+	n.known.Store(true)
 	n.directory.Follow(n.state)
 	if n.port == nil {
 		return
@@ -224,14 +225,14 @@ func (n *Node) applied(answers []*command.Answer) {
 			}
 		}
 		switch kind, _, _ := strings.Cut(a.Id, "_"); {
-		case a.Id == state.RingID && n.custody != nil:
+		case a.Id == state.RingID && n.known.Load():
 			n.custody.Wake()
 		case kind == string(id.Node), a.Id == state.AuthorityID:
 			poke(n.notices.members)
 		case kind == string(id.Subject), kind == string(id.Block):
 			poke(n.notices.tidy)
 		}
-		if len(a.Named) > 0 && n.replica != nil {
+		if len(a.Named) > 0 && n.known.Load() {
 			n.replica.Wake(a.Named...)
 		}
 		if len(a.Blobs) > 0 {
@@ -250,7 +251,7 @@ func (n *Node) replaced() {
 	poke(n.notices.tidy)
 	poke(n.notices.replaced)
 	poke(n.notices.inspect)
-	if n.custody != nil {
+	if n.known.Load() {
 		n.custody.Wake()
 		n.replica.Wake()
 	}

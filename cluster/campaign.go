@@ -38,7 +38,7 @@ func (n *Node) campaign(ctx context.Context) error {
 		patience, again := n.config.heartbeat+late, election-turn+late
 		if address, _ := n.raft.LeaderWithID(); address != "" && n.raft.State() == raft.Follower && time.Since(n.raft.LastContact()) >= patience {
 			// Raft looks at once where its patience becomes shorter.
-			c.HeartbeatTimeout = patience + 1
+			c.HeartbeatTimeout, c.ElectionTimeout = patience+1, again
 			if err := n.raft.ReloadConfig(c); err != nil {
 				return err
 			}

@@ -25,6 +25,7 @@ import (
 	"gatehouse/appliance/problem"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
+	"gatehouse/store/disk"
 	"gatehouse/store/disk/killpoint"
 	"gatehouse/store/keys"
 	"gatehouse/store/state"
@@ -35,6 +36,9 @@ const (
 	maxRequest = 1 << 10
 	sendTime   = 20 * time.Second
 	changeTime = time.Minute
+	// laterTime after the first of the others has a change nobody waits for the rest,
+	// who ask for it when it is in force.
+	laterTime = 2 * time.Second
 	// followEvery so often a key-ring that could not be had is asked for again.
 	followEvery = time.Second
 
@@ -62,7 +66,9 @@ type Config struct {
 	State   *state.State
 	Raft    Raft
 	Members Members
-	Log     *slog.Logger
+	// Stop is told of disk.ErrSync where no caller waits for it: the process must end.
+	Stop func(error)
+	Log  *slog.Logger
 }
 
 // Custody is safe for concurrent use.
@@ -107,7 +113,7 @@ func (c *Custody) Run(ctx context.Context) {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
-		if err := c.Follow(ctx); err != nil && ctx.Err() == nil {
+		if err := c.kept(c.Follow(ctx)); err != nil && ctx.Err() == nil {
 			c.Log.Error("the key-ring that is in force is not here: personal data wait", "error", err)
 		}
 		select {
@@ -117,6 +123,14 @@ func (c *Custody) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// kept tells Stop where the disk did not keep a key-ring.
+func (c *Custody) kept(err error) error {
+	if errors.Is(err, disk.ErrSync) && c.Stop != nil {
+		c.Stop(err)
+	}
+	return err
 }
 
 // Follow takes the key-ring that is in force: from what was staged here, or from
@@ -199,8 +213,8 @@ type result struct {
 	Fresh   keys.SigningKey `json:"fresh"`
 }
 
-// NewTenant makes a tenant's keys; they are on every member that answers when it
-// returns.
+// NewTenant makes a tenant's keys; they are on this member and another when it
+// returns, and on the rest as soon as they can be had.
 func (c *Custody) NewTenant(ctx context.Context, tenant string) (wrapped []byte, err error) {
 	out, err := c.change(ctx, request{Tenant: tenant})
 	return out.Wrapped, err
@@ -283,21 +297,32 @@ func (c *Custody) agree(ctx context.Context, ring *command.Ring, next *keys.Chan
 		return err
 	}
 	others := c.Members.Others()
-	var kept sync.WaitGroup
-	var mu sync.Mutex
-	var failed []error
+	sent := make(chan error, len(others))
 	for _, node := range others {
-		kept.Go(func() {
+		go func() {
 			ctx, cancel := context.WithTimeout(ctx, sendTime)
 			defer cancel()
-			if _, err := c.call(ctx, node, http.MethodPut, ringPath+hex.EncodeToString(next.Sum[:]), next.File, maxRequest); err != nil {
-				mu.Lock()
-				failed = append(failed, fmt.Errorf("node %s: %w", node, err))
-				mu.Unlock()
+			_, err := c.call(ctx, node, http.MethodPut, ringPath+hex.EncodeToString(next.Sum[:]), next.File, maxRequest)
+			if err != nil {
+				err = fmt.Errorf("node %s: %w", node, err)
 			}
-		})
+			sent <- err
+		}()
 	}
-	kept.Wait()
+	var failed []error
+	var late <-chan time.Time
+	for waits := len(others); waits > 0; waits-- {
+		select {
+		case err := <-sent:
+			if err != nil {
+				failed = append(failed, err)
+			} else if late == nil {
+				late = time.After(laterTime)
+			}
+		case <-late:
+			waits = 1
+		}
+	}
 	if len(others) > 0 && len(failed) == len(others) {
 		return errors.Join(problem.New(problem.Unavailable, "no other member keeps the new key-ring").Because(errors.Join(failed...)), c.Keys.Unstage(next.Sum))
 	}
@@ -331,7 +356,7 @@ func (c *Custody) Handle(mux *http.ServeMux) {
 			file, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxRing))
 		}
 		if err == nil {
-			err = c.Keys.Stage(file, sum)
+			err = c.kept(c.Keys.Stage(file, sum))
 		}
 		reply(w, nil, err)
 	})
@@ -347,6 +372,7 @@ func (c *Custody) Handle(mux *http.ServeMux) {
 		var out result
 		if err == nil {
 			out, err = c.lead(r.Context(), in)
+			err = c.kept(err)
 		}
 		if err == nil {
 			b, err = json.Marshal(out)

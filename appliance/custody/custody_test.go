@@ -235,6 +235,23 @@ func TestAwayMeanwhile(t *testing.T) {
 	}
 }
 
+// A member that hangs holds up no change that another one keeps.
+func TestAMemberThatHangs(t *testing.T) {
+	t.Parallel()
+	c := three(t)
+	c.same(t)
+	hangs := c.followers(t)[0]
+	hangs.hung.Store(true)
+	begun := time.Now()
+	_, err := c.leader(t).NewTenant(t.Context(), tenant())
+	must(t, err)
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it takes %v", took)
+	}
+	hangs.hung.Store(false)
+	c.same(t)
+}
+
 // What another member sends is looked at.
 func TestWhatIsNoKeyRing(t *testing.T) {
 	t.Parallel()

@@ -74,6 +74,7 @@ type node struct {
 	port     *peer.Port
 	end      func()
 	deaf     atomic.Bool                  // it answers no other member
+	hung     atomic.Bool                  // nor says so
 	before   func(*command.Command) error // a command is proposed; may be nil
 }
 
@@ -213,6 +214,10 @@ func (n *node) open(t testing.TB, how cluster.Start) {
 	rings := http.NewServeMux()
 	n.Handle(rings)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if n.hung.Load() {
+			<-r.Context().Done()
+			return
+		}
 		if n.deaf.Load() {
 			http.Error(w, "no", http.StatusInsufficientStorage)
 			return

@@ -82,12 +82,16 @@ func (l *Ledger) cosigned(ctx context.Context, last map[string]int64) error {
 		if err != nil {
 			return err
 		}
+		all := true
 		for _, node := range l.Others.Others() {
 			if err := l.cosignedBy(ctx, node, name, checkpoint); err != nil {
+				all = false
 				errs = append(errs, fmt.Errorf("node %s, log %s: %w", node, h.Origin, err))
 			}
 		}
-		last[h.Origin] = h.Size
+		if all {
+			last[h.Origin] = h.Size
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -239,6 +239,18 @@ func (d *Directory) Shown(i *Identity) func() (*peer.Identity, error) {
 	}
 }
 
+// Index of the entry as of which it is.
+func (d *Directory) Index() uint64 { return d.now.Load().Index }
+
+// news for who knows them as of an older entry; nil: there are none.
+func (d *Directory) news(since uint64) *News {
+	k := d.now.Load()
+	if k.Index <= since {
+		return nil
+	}
+	return &News{k.Index, k.Members, k.Authorities}
+}
+
 // All that are or were members.
 func (d *Directory) All() []Known { return d.now.Load().Members }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,13 @@ const (
 // Handle adds what members ask; HandleJoin what a node asks that was invited.
 func (s *Service) Handle(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+joinPath, s.serveJoin)
-	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) { reply(w, s.report(), nil) })
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, r *http.Request) {
+		report := s.report()
+		if since, err := strconv.ParseUint(r.FormValue("directory"), 10, 64); err == nil { // an earlier release does not ask
+			report.Directory = s.Directory.news(since)
+		}
+		reply(w, report, nil)
+	})
 	mux.HandleFunc("POST "+certificatePath, s.serveCertificate)
 	mux.HandleFunc("POST "+transferPath, s.serveTransfer)
 	mux.HandleFunc("POST "+addressPath, s.serveAddress)

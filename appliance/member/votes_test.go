@@ -98,6 +98,35 @@ func TestReplaceGoesOn(t *testing.T) {
 	}
 }
 
+// A node that was away while another took a third one's place, and came to lead, hears
+// of that one from those that it knows; before, it would have refused it.
+func TestAwayWhileAnotherCameToLead(t *testing.T) {
+	t.Parallel()
+	h := three(t)
+	leader, others := h.lead(t), h.others(t)
+	away, replaced := others[0], others[1]
+	away.stop()
+	eventually(t, soon, "the leader sees it", func() bool { return !leader.Up(away.id) })
+	d := h.join(t, "d", replaced.name)
+	eventually(t, stable+soon, "the new one leads", func() bool {
+		if !slices.Contains(leader.voters(t), d.id) || slices.Contains(leader.voters(t), replaced.id) {
+			return false
+		}
+		if !d.raft.Leading() {
+			_ = leader.raft.Transfer(t.Context(), d.id)
+		}
+		return d.raft.Leading()
+	})
+	replaced.stop()
+	time.Sleep(11 * time.Second) // for as long the earlier leader may still try to reach it, and tell it of the new one
+	away.open(t, cluster.Again)
+	away.run()
+	eventually(t, soon, "it follows the new one", func() bool {
+		return away.raft.Status().Leader == d.id && d.Up(away.id) && away.Directory.Name(d.id) == "d"
+	})
+	must(t, away.raft.Ready(t.Context()))
+}
+
 // A leader that is removed hands over first, and learns that it is no member.
 func TestRemoveTheLeader(t *testing.T) {
 	t.Parallel()

@@ -41,7 +41,7 @@ const (
 	// near the leader's entry is a node that keeps up: what is written within a
 	// look.
 	near      = 1024
-	maxReport = 64 << 10
+	maxReport = 256 << 10
 )
 
 // Report is what a node says of itself.
@@ -71,6 +71,16 @@ type Report struct {
 	Trusts    []string `json:"trusts,omitempty"`
 	Certified string   `json:"certified,omitempty"`
 	Marks     []Mark   `json:"marks,omitempty"` // of its state, for comparison
+	// Directory is for who asked with an older one: a node that was away may not know
+	// who leads by now, whom it would refuse.
+	Directory *News `json:"directory,omitempty"`
+}
+
+// News of the members, as of an entry of the state.
+type News struct {
+	Index       uint64   `json:"index"`
+	Members     []Known  `json:"members"`
+	Authorities [][]byte `json:"authorities,omitempty"`
 }
 
 // Mark is what a node's state was after an entry.
@@ -143,6 +153,7 @@ type seen struct {
 	at     time.Time // of the report
 	missed int       // looks without an answer since
 	kept   int       // looks in a row in which it kept up
+	idle   int       // looks in a row in which it took no jobs: sealed, or still starting
 	err    error
 	// refused this node, when it was reached last. It stays over other errors: the
 	// connection may have ended before it was said why.
@@ -164,7 +175,7 @@ func (w *watch) up(node string) bool { return w.of(node).missed < away }
 // gone says whether a member's jobs must be done by others.
 func (w *watch) gone(node string) bool {
 	s := w.of(node)
-	return s.missed >= lost || s.missed >= away && errors.Is(s.err, syscall.ECONNREFUSED)
+	return s.missed >= lost || s.missed >= away && errors.Is(s.err, syscall.ECONNREFUSED) || s.idle >= lost
 }
 
 // Up says whether a member answers; this node does.
@@ -224,6 +235,10 @@ func (s *Service) look(ctx context.Context) {
 	for _, node := range s.Directory.Others(s.Node) {
 		all.Go(func() {
 			r, err := s.ask(ctx, node)
+			if err == nil && r.Directory != nil {
+				err = s.Directory.Set(r.Directory.Index, r.Directory.Members, r.Directory.Authorities)
+				r.Directory = nil
+			}
 			s.note(node, r, err)
 		})
 	}
@@ -233,7 +248,7 @@ func (s *Service) look(ctx context.Context) {
 func (s *Service) ask(ctx context.Context, node string) (*Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookEvery)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, statusPath, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s?directory=%d", statusPath, s.Directory.Index()), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +273,7 @@ func (s *Service) note(node string, r *Report, err error) {
 	before := o.missed
 	o.refused = err != nil && (o.refused || turnedAway(err))
 	if o.err = err; err != nil {
-		o.missed, o.kept = o.missed+1, 0
+		o.missed, o.kept, o.idle = o.missed+1, 0, 0
 		if o.missed == away && before < away {
 			s.Log.Warn("a node does not answer", "node", node, "name", s.Directory.Name(node), "error", err)
 		}
@@ -268,6 +283,11 @@ func (s *Service) note(node string, r *Report, err error) {
 		s.Log.Info("a node answers", "node", node, "name", s.Directory.Name(node))
 	}
 	o.report, o.at, o.missed = *r, s.Now(), 0
+	if r.Sealed || r.Workers == 0 {
+		o.idle++
+	} else {
+		o.idle = 0
+	}
 	if r.Applied+near >= index && r.Missing == 0 {
 		o.kept++
 	} else {
@@ -327,8 +347,9 @@ func (s *Service) lead(ctx context.Context) error {
 func (s *Service) promote(ctx context.Context, servers []cluster.Server, rows []*command.Member) error {
 	voters, down := 0, 0
 	var ready []*command.Member
-	votes := func(node string) bool {
-		return slices.ContainsFunc(servers, func(v cluster.Server) bool { return v.Voter && v.ID == node })
+	votes := func(node string) bool { // and is a member: the farewell of one that was removed is not over
+		return slices.ContainsFunc(servers, func(v cluster.Server) bool { return v.Voter && v.ID == node }) &&
+			slices.ContainsFunc(rows, func(m *command.Member) bool { return m.Id == node && m.RemovedNs == 0 })
 	}
 	replace := func(m *command.Member) error {
 		return s.own(ctx, command.Type_REMOVE_MEMBER, &command.RemoveMember{Node: m.Replaces}, audit.NodeMemberRemove, "node", m.Replaces)
@@ -384,6 +405,7 @@ func (s *Service) Assign() string { return s.least(true) }
 func (s *Service) Elsewhere() string { return s.least(false) }
 
 func (s *Service) least(own bool) string {
+	index, _ := s.State.Applied()
 	best, load := s.Node, float64(1<<30)
 	if own && !s.draining(s.Node) {
 		r := s.Local()
@@ -393,7 +415,7 @@ func (s *Service) least(own bool) string {
 	}
 	for _, node := range s.Directory.Others(s.Node) {
 		o := s.watch.of(node)
-		if o.missed > 0 || o.report.Sealed || o.report.Workers == 0 || o.report.Stalled || o.report.Full || s.draining(node) {
+		if o.missed > 0 || o.report.Sealed || o.report.Workers == 0 || o.report.Stalled || o.report.Full || o.report.Applied+near < index || s.draining(node) {
 			continue
 		}
 		if l := float64(o.report.Waiting+o.report.Running) / float64(o.report.Workers); l < load {

@@ -293,13 +293,16 @@ func (s *Service) decide(ctx context.Context, c access.Caller, row *command.Sess
 	}
 }
 
-// later says that a sealed node, a gallery that is still loaded or a log that
-// does not answer is no fault of the job, and that nobody waits for one whose
-// person was erased meanwhile.
+// later says that a sealed node, a gallery that is still loaded, a key-ring that is on
+// its way or a log that does not answer is no fault of the job, and that nobody waits
+// for one whose person was erased meanwhile.
 func (s *Service) later(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrSealed), errors.Is(err, identify.ErrLoading):
 		return fmt.Errorf("%w: %w", jobs.ErrLater, err)
+	case errors.Is(err, keys.ErrUnknownKey):
+		s.Log.Warn("the keys of a verification are not here yet", "error", err)
+		return fmt.Errorf("%w: %w", jobs.ErrAside, err)
 	case errors.Is(err, cluster.ErrUnavailable):
 		// It may have been agreed on. Where it was not, Reconcile finds it.
 		s.Log.Warn("the outcome of a verification is not known yet", "error", err)
@@ -310,15 +313,27 @@ func (s *Service) later(err error) error {
 	return err
 }
 
+// unreachedTries of a job, after which each of seven nodes may have looked for the
+// evidence (state.MaxMembers); they are few beside those that suspected counts.
+const unreachedTries = 7
+
 // unreached evidence is not whole here, and cannot be had now: there is no room for it,
-// or a node that has it does not answer. Another node may have it; where all have
-// tried, it waits.
+// or a node that has it does not answer. Another node may have it, which is asked at
+// once the first time; later, and where all have tried, it waits.
 func (s *Service) unreached(ctx context.Context, row *command.Session, cause error) error {
 	s.Log.Warn("the evidence of a verification cannot be had here now", "session", row.Id, "error", cause)
-	if to := s.Elsewhere(); to != s.Node && row.Attempt < suspected {
-		return s.later(ignoreStale(s.reassign(ctx, row, "evidence_unreached", to)))
+	to := s.Elsewhere()
+	if to == s.Node || row.Attempt > unreachedTries {
+		return fmt.Errorf("%w: %w", jobs.ErrAside, cause)
 	}
-	return fmt.Errorf("%w: %w", jobs.ErrAside, cause)
+	if row.Attempt > 1 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(jobs.AsideTime):
+		}
+	}
+	return s.later(ignoreStale(s.reassign(ctx, row, "evidence_unreached", to)))
 }
 
 // gather reads the evidence of a session back.
