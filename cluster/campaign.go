@@ -11,19 +11,25 @@ import (
 // leader that was killed is missed for 1.1 s in the mean, and where two nodes look
 // at once none is elected, and both wait anew. Here they look in turn: the first of
 // those that vote, by their ids, after a heartbeat's time, which has it forget the
-// leader; the others a turn later, whom the first then votes for.
+// leader; each other a turn after the one before, until there are enough to elect it:
+// the second of three.
 const (
 	// turn is longer than two followers hear of the leader apart, 100 ms at most, as
 	// Raft sends heartbeats every tenth to fifth of their time; and less than the
-	// election has over the heartbeat, as Raft demands.
+	// election has over the heartbeat, or the first would have none.
 	turn    = 200 * time.Millisecond
 	lookOut = 20 * time.Millisecond
+	// electionMost is the longest that an election may take, before another, once
+	// shorter ones have failed: term and vote are eight syncs, one after the other,
+	// which a busy disk does not do in the usual time.
+	electionMost = 2 * time.Second
 )
 
 // campaign until ctx ends.
 func (n *Node) campaign(ctx context.Context) error {
 	tick := time.NewTicker(lookOut)
 	defer tick.Stop()
+	var alone time.Time // since when no leader is known
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,12 +42,23 @@ func (n *Node) campaign(ctx context.Context) error {
 		}
 		c := n.raft.ReloadableConfig()
 		patience, again := n.config.heartbeat+late, election-turn+late
-		if address, _ := n.raft.LeaderWithID(); address != "" && n.raft.State() == raft.Follower && time.Since(n.raft.LastContact()) >= patience {
+		switch address, _ := n.raft.LeaderWithID(); {
+		case address == "":
+			if alone.IsZero() {
+				alone = time.Now()
+			}
+			for again < min(time.Since(alone)/2, electionMost) {
+				again *= 2
+			}
+		case n.raft.State() == raft.Follower && time.Since(n.raft.LastContact()) >= patience:
+			alone = time.Time{}
 			// Raft looks at once where its patience becomes shorter.
 			c.HeartbeatTimeout, c.ElectionTimeout = patience+1, again
 			if err := n.raft.ReloadConfig(c); err != nil {
 				return err
 			}
+		default:
+			alone = time.Time{}
 		}
 		if c.HeartbeatTimeout == patience && c.ElectionTimeout == again {
 			continue
@@ -53,7 +70,7 @@ func (n *Node) campaign(ctx context.Context) error {
 	}
 }
 
-// late is how long this node leaves to another to look first.
+// late is how long this node leaves to others to look first.
 func (n *Node) late() (time.Duration, error) {
 	all, err := n.Servers()
 	if err != nil {
@@ -63,10 +80,11 @@ func (n *Node) late() (time.Duration, error) {
 	if string(leader) == n.config.ID {
 		return 0, nil
 	}
+	var late time.Duration
 	for _, s := range all {
 		if s.Voter && s.ID != string(leader) && s.ID < n.config.ID {
-			return turn, nil
+			late += turn
 		}
 	}
-	return 0, nil
+	return late, nil
 }
