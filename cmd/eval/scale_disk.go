@@ -52,8 +52,12 @@ func (s *scaleRun) diskSpeed(ctx context.Context, size int64) (write, read float
 	return write, time.Since(begin).Seconds(), nil
 }
 
-// copyBlock is what a node reads of its state, and writes of another's, at once.
-const copyBlock = 1 << 20
+const (
+	// copyBlock is what a node reads of its state, and writes of another's, at once.
+	copyBlock = 1 << 20
+	// copyRoom is written again and again: the disk need not have room for a third state.
+	copyRoom = 2 << 30
+)
 
 // copyFile reads a file and writes it to another place as a plain program would that
 // keeps to a rate, in bytes a second: past the cache, for so long at most, on one core.
@@ -82,7 +86,7 @@ func (s *scaleRun) copyFile(ctx context.Context, path string, rate float64, with
 			}
 			return err
 		}
-		if _, err := out.WriteAt(b, at); err != nil {
+		if _, err := out.WriteAt(b, at%copyRoom); err != nil {
 			return err
 		}
 		time.Sleep(time.Until(begin.Add(time.Duration(float64(at+copyBlock) / rate * float64(time.Second)))))
