@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"gatehouse/appliance/member"
 	"gatehouse/cluster"
 	"gatehouse/store/audit"
 	"gatehouse/store/command"
@@ -184,11 +185,18 @@ func (r *recovery) carryOut(approved []string, now time.Time) error {
 	if err := os.Mkdir(kept, 0o700); err != nil {
 		return fmt.Errorf("%w: nothing can be kept as it is: %w", ErrRecovery, err)
 	}
+	members, err := member.OpenDirectory(filepath.Join(r.dir, "peer"), nil)
+	if err != nil {
+		return errors.Join(err, os.Remove(kept))
+	}
+	if err := members.Rewind(); err != nil {
+		return errors.Join(err, os.Remove(kept))
+	}
 	how := cluster.Recovery{Voters: r.Voters, Keep: kept}
 	if r.First == r.Node {
 		how.Commands = func(s *state.State) ([]*command.Command, error) { return r.commands(s, approved, now) }
 	}
-	err := cluster.Recover(r.raft, how)
+	err = cluster.Recover(r.raft, how)
 	if err == nil {
 		r.Kept = kept
 		return nil

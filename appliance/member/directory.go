@@ -242,6 +242,20 @@ func (d *Directory) Shown(i *Identity) func() (*peer.Identity, error) {
 // Index of the entry as of which it is.
 func (d *Directory) Index() uint64 { return d.now.Load().Index }
 
+// Rewind has the state's word count again, whichever entry it is of: after a recovery
+// entries of which others have told may never have been. Who is known stays so until
+// then.
+func (d *Directory) Rewind() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := *d.now.Load()
+	if k.Index == 0 {
+		return nil
+	}
+	k.Index = 0
+	return d.write(&k)
+}
+
 // news for who knows them as of an older entry; nil: there are none.
 func (d *Directory) news(since uint64) *News {
 	k := d.now.Load()
