@@ -67,6 +67,16 @@ func (c *trio) settled(t *testing.T, op *appliancetest.Client, home *appliancete
 	}
 }
 
+// notBy: sessions were decided by others than a node, and nobody died of it.
+func (c *trio) notBy(t *testing.T, node, through *appliancetest.Node, home *appliancetest.Tenant, all []string) {
+	t.Helper()
+	for _, id := range all {
+		if r := row(t, through, home.ID, id); r.Node == node.ID(t) || r.Deaths != 0 {
+			t.Errorf("decided by %s after %d deaths", r.Node, r.Deaths)
+		}
+	}
+}
+
 // waitingAt gives a node jobs that no worker takes in hand.
 func (c *trio) waitingAt(t *testing.T, op *appliancetest.Client, home *appliancetest.Tenant, through, at *appliancetest.Node) (all []string) {
 	t.Helper()
@@ -126,11 +136,7 @@ func (c *trio) sealed(t *testing.T) {
 	all := c.waitingAt(t, op, home, through, at)
 	at.At(through.Home.Admin).Do(t, "POST", "/v1/seal/close", nil).Want(t, 200)
 	c.settled(t, op, home, 60*time.Second, all)
-	for _, id := range all {
-		if r := row(t, through, home.ID, id); r.Node == at.ID(t) || r.Deaths != 0 {
-			t.Errorf("decided by %s after %d deaths", r.Node, r.Deaths)
-		}
-	}
+	c.notBy(t, at, through, home, all)
 	c.Stop(t, at)
 	c.back(t, at)
 }
@@ -148,11 +154,7 @@ func (c *trio) cutOff(t *testing.T) {
 	}
 	lost.Inside().Jobs().Resume()
 	c.settled(t, op, home, 60*time.Second, all)
-	for _, id := range all {
-		if r := row(t, through, home.ID, id); r.Node == lost.ID(t) || r.Deaths != 0 {
-			t.Errorf("decided by %s after %d deaths", r.Node, r.Deaths)
-		}
-	}
+	c.notBy(t, lost, through, home, all)
 	c.kill(t, lost)
 	c.back(t, lost)
 	c.settled(t, op, home, 10*time.Second, all) // it brings nothing of its own

@@ -17,8 +17,9 @@ const (
 	// turn is longer than two followers hear of the leader apart, 100 ms at most, as
 	// Raft sends heartbeats every tenth to fifth of their time; and less than the
 	// election has over the heartbeat, or the first would have none.
-	turn    = 200 * time.Millisecond
-	lookOut = 20 * time.Millisecond
+	turn = 200 * time.Millisecond
+	// lookOut so often each looks: a tenth of a turn.
+	lookOut = turn / 10
 	// electionMost is the longest that an election may take, before another, once
 	// shorter ones have failed: term and vote are eight syncs, one after the other,
 	// which a busy disk does not do in the usual time.
@@ -42,23 +43,23 @@ func (n *Node) campaign(ctx context.Context) error {
 		}
 		c := n.raft.ReloadableConfig()
 		patience, again := n.config.heartbeat+late, election-turn+late
-		switch address, _ := n.raft.LeaderWithID(); {
-		case address == "":
-			if alone.IsZero() {
-				alone = time.Now()
-			}
+		address, _ := n.raft.LeaderWithID()
+		switch {
+		case address != "":
+			alone = time.Time{}
+		case alone.IsZero():
+			alone = time.Now()
+		default:
 			for again < min(time.Since(alone)/2, electionMost) {
 				again *= 2
 			}
-		case n.raft.State() == raft.Follower && time.Since(n.raft.LastContact()) >= patience:
-			alone = time.Time{}
+		}
+		if address != "" && n.raft.State() == raft.Follower && time.Since(n.raft.LastContact()) >= patience {
 			// Raft looks at once where its patience becomes shorter.
 			c.HeartbeatTimeout, c.ElectionTimeout = patience+1, again
 			if err := n.raft.ReloadConfig(c); err != nil {
 				return err
 			}
-		default:
-			alone = time.Time{}
 		}
 		if c.HeartbeatTimeout == patience && c.ElectionTimeout == again {
 			continue

@@ -207,8 +207,8 @@ type sending struct {
 	writes *underWay
 }
 
-// WriteTo is what Raft calls, by io.Copy, and not Read: between two goroutines each
-// piece would be copied once more.
+// WriteTo is what Raft calls, by io.Copy, where there is one; Read would need a pipe, by
+// which each piece is copied once more.
 func (s *sending) WriteTo(w io.Writer) (int64, error) {
 	if n, err := w.Write(s.header); err != nil {
 		return int64(n), err

@@ -37,7 +37,8 @@ const (
 	sendTime   = 20 * time.Second
 	changeTime = time.Minute
 	// laterTime after the first of the others has a change nobody waits for the rest,
-	// who ask for it when it is in force.
+	// who ask for it when it is in force: with the agreement it is within the five
+	// seconds in which an answer is promised (design of the cluster).
 	laterTime = 2 * time.Second
 	// followEvery so often a key-ring that could not be had is asked for again.
 	followEvery = time.Second
@@ -320,7 +321,7 @@ func (c *Custody) agree(ctx context.Context, ring *command.Ring, next *keys.Chan
 				late = time.After(laterTime)
 			}
 		case <-late:
-			waits = 1
+			waits = 1 // it was the last
 		}
 	}
 	if len(others) > 0 && len(failed) == len(others) {

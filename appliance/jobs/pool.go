@@ -29,8 +29,8 @@ var ErrLater = errors.New("not now")
 // others can. It waits for AsideTime, and then behind those that wait.
 var ErrAside = errors.New("not now, but others")
 
-// AsideTime is what a picture needs that another node is asked for again: about as
-// long as a node is away that starts again.
+// AsideTime is about what a new leader takes, or the keys that are on their way (make
+// chaos: 0.7 s at the median).
 const AsideTime = time.Second
 
 // Job is one attempt at a session.

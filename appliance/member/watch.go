@@ -40,7 +40,8 @@ const (
 	farewell = 2 * time.Second
 	// near the leader's entry is a node that keeps up: what is written within a
 	// look.
-	near      = 1024
+	near = 1024
+	// maxReport has room for two authorities and the members, also those that were.
 	maxReport = 256 << 10
 )
 
@@ -398,7 +399,8 @@ func (s *Service) vote(ctx context.Context, m *command.Member) error {
 
 // Assign names the node that has least to do for its workers, of those that
 // answer and take jobs: this one, where none has less. A node with a full disk takes
-// none, as it may have no room for their pictures.
+// none, as it may have no room for their pictures; nor does one that lags, which may
+// lack the keys for them.
 func (s *Service) Assign() string { return s.least(true) }
 
 // Elsewhere is Assign without this node, unless there is no other.
